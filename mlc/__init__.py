@@ -1,0 +1,1 @@
+"""Multi-label classification in JAX: label dependence as the variable."""

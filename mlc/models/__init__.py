@@ -1,0 +1,1 @@
+"""One file per dependency model, each with one class `Model`."""
