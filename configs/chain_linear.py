@@ -1,0 +1,15 @@
+"""Probabilistic classifier chain with logistic links, solved to the optimum.
+
+Dembczynski, Cheng & Huellermeier (ICML 2010); labels in the order given.
+"""
+
+from configs import default
+
+
+def get_config(data: str = 'yeast'):
+  """data: a name of mlc/data/catalog.py."""
+  config = default.get_config(data)
+  config.name = 'chain_linear'
+  config.model = {'name': 'chain', 'order': 'given', 'hidden': 0}
+  default.linear(config)
+  return config

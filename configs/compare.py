@@ -1,0 +1,48 @@
+"""All models on one data set, in one table.
+
+Command: python -m experiments.compare --config=configs/compare.py
+  --workdir=runs/compare
+The argument names the rows: --config=configs/compare.py:chain,rnn. Each name
+is a file of this folder, so a model of your own joins without an edit here.
+--config.data, --config.data_seed and --config.seeds apply to all rows,
+--config.chain.train.epochs=10 to one.
+"""
+
+import importlib
+import pathlib
+
+import ml_collections
+
+from mlc.errors import nearest
+
+MODELS = (
+  'independent_linear',
+  'chain_linear',
+  'independent',
+  'separate',
+  'chain',
+  'mixture',
+  'rnn',
+  'transformer',
+  'powerset',
+)
+
+
+def get_config(models: str = ','.join(MODELS)) -> ml_collections.ConfigDict:
+  """models: names of configs, separated by commas."""
+  config = ml_collections.ConfigDict()
+  config.data = 'yeast'
+  config.data_seed = 0
+  config.standardise = True
+  config.seeds = 5
+  config.models = tuple(name.strip() for name in models.split(','))
+  here = pathlib.Path(__file__).parent
+  known = {file.stem for file in here.glob('*.py')} - {'compare', 'default'}
+  for name in config.models:
+    if name not in known:
+      raise nearest(name, known, 'model config')
+    row = importlib.import_module(f'configs.{name}').get_config()
+    for key in ('data', 'data_seed', 'standardise', 'seeds'):
+      row[key] = config.get_ref(key)
+    config[name] = row
+  return config

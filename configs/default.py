@@ -1,0 +1,48 @@
+"""What the configs of single models start from."""
+
+import ml_collections
+
+
+def get_config(data: str = 'yeast') -> ml_collections.ConfigDict:
+  """An MLP encoder, AdamW and early stopping on the validation loss."""
+  config = ml_collections.ConfigDict()
+  config.name = 'default'  # The row of a table.
+  config.data = data
+  config.data_seed = 0  # Of the split, apart from the seeds of training.
+  config.standardise = True  # By the mean and deviation of the training rows.
+  config.seeds = 5  # Runs, trained together as one program.
+  config.model = ml_collections.ConfigDict({'name': 'independent'})
+  config.encoder = ml_collections.ConfigDict(
+    {'name': 'MLP', 'widths': (256,), 'dropout': 0.3}
+  )
+  config.inference = ml_collections.ConfigDict({'name': 'exact'})
+  config.decisions = ('hamming', 'subset', 'f1', 'threshold')
+  config.decode_batch = 64  # Rows decoded at once.
+  config.train = ml_collections.ConfigDict(
+    {
+      'epochs': 100,
+      'batch_size': 64,  # 0: all rows.
+      'patience': 10,  # Epochs without a better validation loss; 0: none.
+      'tolerance': 0.0,  # Stop at this gradient norm.
+      'l2': 0.0,  # On the sum of losses: 1 / C of scikit-learn.
+      'parallel': 'jit',  # Or pmap, over all local devices.
+      'optimizer': {
+        'name': 'adamw',
+        'lr': 1e-3,
+        'schedule': 'constant',
+        'momentum': 0.0,
+        'weight_decay': 1e-2,
+      },
+    }
+  )
+  return config
+
+
+def linear(config: ml_collections.ConfigDict) -> None:
+  """Makes it the problem of scikit-learn's LogisticRegression(C=1)."""
+  config.encoder = ml_collections.ConfigDict({'name': 'Linear'})
+  config.train.optimizer.name = 'lbfgs'
+  config.train.update(
+    {'batch_size': 0, 'epochs': 500, 'patience': 0, 'tolerance': 1e-4}
+  )
+  config.train.l2 = 1.0

@@ -1,0 +1,12 @@
+"""GRU label decoder, labels in the order given."""
+
+from configs import default
+
+
+def get_config(data: str = 'yeast'):
+  """data: a name of mlc/data/catalog.py."""
+  config = default.get_config(data)
+  config.name = 'rnn'
+  config.model = {'name': 'rnn', 'order': 'given', 'width': 64}
+  config.inference = {'name': 'beam', 'width': 32}
+  return config

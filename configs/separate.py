@@ -1,0 +1,12 @@
+"""Binary relevance by one small network for each label."""
+
+from configs import default
+
+
+def get_config(data: str = 'yeast'):
+  """data: a name of mlc/data/catalog.py."""
+  config = default.get_config(data)
+  config.name = 'separate'
+  config.model.name = 'separate'
+  config.encoder.widths = (32,)
+  return config

@@ -1,0 +1,18 @@
+"""Causal transformer over labels, labels in the order given."""
+
+from configs import default
+
+
+def get_config(data: str = 'yeast'):
+  """data: a name of mlc/data/catalog.py."""
+  config = default.get_config(data)
+  config.name = 'transformer'
+  config.model = {
+    'name': 'transformer',
+    'order': 'given',
+    'width': 64,
+    'heads': 4,
+    'depth': 1,
+  }
+  config.inference = {'name': 'beam', 'width': 32}
+  return config

@@ -1,0 +1,71 @@
+"""Config -> objects: the only file where a string becomes an object."""
+
+import functools
+import importlib
+import inspect
+import pkgutil
+
+from mlc import decisions, encoders, inference
+from mlc.errors import nearest
+import mlc.models
+
+
+def model(config, encoder_config, num_labels: int):
+  """`mlc.models.<name>.Model` with the other keys of `config` as its fields.
+
+  A nested config with a name is a model of its own (the member of a mixture):
+  the encoder is then the member's.
+  """
+  names = [m.name for m in pkgutil.iter_modules(mlc.models.__path__)]
+  name = config['name']
+  if name not in names or name == 'base':
+    raise nearest(name, set(names) - {'base'}, 'model')
+  cls = importlib.import_module(f'mlc.models.{name}').Model
+  fields = _arguments(config, cls)
+  for key, value in fields.items():
+    if hasattr(value, 'keys'):
+      fields[key] = model(value, encoder_config, num_labels)
+      return cls(num_labels=num_labels, **fields)
+  return cls(num_labels=num_labels, encoder=encoder(encoder_config), **fields)
+
+
+def encoder(config):
+  """The class of mlc/encoders.py with the other keys as its fields."""
+  cls = _find(encoders, config['name'], 'encoder')
+  return cls(**_arguments(config, cls))
+
+
+def infer(config):
+  """A method of mlc/inference.py: (model, variables, x, key) -> posterior."""
+  method = _find(inference, config['name'], 'inference method')
+  return functools.partial(method, **_arguments(config, method))
+
+
+def decision(name: str):
+  """A rule of mlc/decisions.py: posterior -> answer BxL."""
+  return _find(decisions, name, 'decision')
+
+
+def _find(module, name, what):
+  """What `module` itself defines under a public name."""
+  own = {
+    key: value
+    for key, value in vars(module).items()
+    if getattr(value, '__module__', None) == module.__name__
+    and not key.startswith('_')
+  }
+  if name not in own:
+    raise nearest(name, own, what)
+  return own[name]
+
+
+def _arguments(config, function):
+  """The keys of `config` but its name, each one that `function` knows."""
+  known = inspect.signature(function).parameters
+  arguments = {key: value for key, value in config.items() if key != 'name'}
+  for key, value in arguments.items():
+    if key not in known:
+      raise nearest(key, known, f'option of {config["name"]}')
+    if isinstance(value, list):  # A config read back from JSON.
+      arguments[key] = tuple(value)
+  return arguments

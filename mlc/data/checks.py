@@ -1,0 +1,81 @@
+"""The checks behind `from_arrays`: each says what is wrong, and where."""
+
+import numpy as np
+
+from mlc.data.splits import SPLITS
+from mlc.errors import InputError
+
+
+def numbers(array, where: str) -> np.ndarray:
+  """A new float32 matrix with at least one row and column."""
+  try:
+    with np.errstate(over='ignore'):  # Infinite from here on, reported later.
+      matrix = np.array(array, np.float32)
+  except (TypeError, ValueError):
+    raise InputError(
+      f'{where} is not a dense matrix of numbers: encode text, fill ragged'
+      ' rows, call .toarray() on a sparse matrix'
+    ) from None
+  if matrix.ndim != 2 or not matrix.size:
+    raise InputError(
+      f'{where} has shape {matrix.shape}: give a matrix with at least one row'
+      ' and one column'
+    )
+  return matrix
+
+
+def names(given, letter: str, count: int, what: str) -> tuple[str, ...]:
+  if names is None:
+    return tuple(f'{letter}{i}' for i in range(count))
+  names = tuple(map(str, names))
+  if len(names) != count:
+    raise InputError(
+      f'{what} names: {len(names)} for {count} columns: give one each'
+    )
+  seen = set()
+  for name in names:
+    if name in seen:
+      raise InputError(f'{what} name {name!r} stands twice: rename one')
+    seen.add(name)
+  return names
+
+
+def cells(bad_NxC, values_NxC, names, what: str, remedy: str):
+  """Raises for the first bad column, naming its first bad row."""
+  if bad_NxC.any():
+    column = int(bad_NxC.any(0).argmax())
+    row = int(bad_NxC[:, column].argmax())
+    raise InputError(
+      f'{what} {names[column]!r} is {values_NxC[row, column]} in row {row}'
+      f' ({bad_NxC.sum()} such cells): {remedy}'
+    )
+
+
+def splits(given, num_rows: int, name: str) -> dict[str, np.ndarray]:
+  if set(splits) != set(SPLITS):
+    raise InputError(
+      f'{name}: splits {sorted(splits)}: give train, valid and test'
+      ' (splits.cut_validation makes a valid from train)'
+    )
+  checked, owner_N = {}, [''] * num_rows
+  for split in SPLITS:
+    rows = np.array(splits[split])
+    if rows.ndim != 1 or not rows.size or rows.dtype.kind not in 'iu':
+      raise InputError(
+        f'{name}: split {split!r} is not a list of row numbers: give at least'
+        ' one integer'
+      )
+    for row in rows.tolist():
+      if not 0 <= row < num_rows:
+        raise InputError(
+          f'{name}: split {split!r} has row {row}: rows go from 0 to'
+          f' {num_rows - 1}'
+        )
+      if owner_N[row]:
+        raise InputError(
+          f'{name}: row {row} stands in split {owner_N[row]!r} and again in'
+          f' {split!r}: keep it in one'
+        )
+      owner_N[row] = split
+    checked[split] = _frozen(rows.astype(np.int64))
+  return checked

@@ -1,0 +1,103 @@
+"""One model on one data set: train, fit thresholds, decode, score, save."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+
+from mlc import build, calibration, checkpoint, evaluate, logs, loop
+from mlc.errors import InputError
+from mlc.report import Record, rows_note
+
+
+def train_and_evaluate(config, data, folder, *, report=None) -> list[Record]:
+  """Trains K seeds of `config` on `data`, scores them on test, saves them.
+
+  data: a Dataset, standardised where that is wanted. Thresholds, like early
+  stopping, see validation rows only. Into `folder` go the checkpoint (with
+  thresholds), metrics.jsonl and predictions_test.npz.
+  """
+  if config.seeds < 1:
+    raise InputError(
+      f'{config.seeds} seeds: train at least one run, --config.seeds=1'
+    )
+  folder = pathlib.Path(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  model = build.model(config.model, config.encoder, data.num_labels)
+  infer, rules = build.infer(config.inference), tuple(config.decisions)
+  seeds = list(range(config.seeds))
+  result = loop.fit(model, data, config.train, seeds, report=report)
+  decode = dict(batch_size=config.decode_batch)
+  valid = data.split('valid')
+  on_valid = evaluate.predict(model, result.variables, valid, infer, **decode)
+  thresholds_KxL = jax.vmap(
+    calibration.per_label_thresholds, in_axes=(0, None, None)
+  )(on_valid.marginals_KxNxL, valid.y, valid.mask)
+  test = data.split('test')
+  on_test = evaluate.predict(
+    model,
+    result.variables,
+    test,
+    infer,
+    rules,
+    thresholds_KxL=thresholds_KxL,
+    **decode,
+  )
+  checkpoint.save(
+    folder / 'checkpoint',
+    result.variables | {'thresholds': thresholds_KxL},
+    {
+      'config': json.loads(config.to_json_best_effort()),
+      'label_names': list(data.label_names),
+      'data': data.name,
+      'data_checksum': data.checksum,
+      'compile_seconds': result.compile_seconds,
+      'train_seconds': result.train_seconds,
+    },
+  )
+  logs.write_jsonl(folder / 'metrics.jsonl', result.history)
+  save_predictions(folder / 'predictions_test.npz', on_test, data.label_names)
+  return _records(config, data, result, on_test, test)
+
+
+def save_predictions(path, predictions, label_names) -> None:
+  """marginals and one array per decision (KxNxL), label names; no pickle."""
+  path = pathlib.Path(path)
+  unfinished = path.with_name(f'.{path.name}.tmp')
+  with unfinished.open('wb') as file:
+    np.savez_compressed(
+      file,
+      marginals=predictions.marginals_KxNxL,
+      log_prob=predictions.log_prob_KxN,
+      label_names=np.array(label_names),
+      **predictions.answers,
+    )
+  unfinished.replace(path)
+
+
+def inference_name(config) -> str:
+  """'exact', 'beam(width=16)'."""
+  options = ', '.join(f'{k}={v}' for k, v in config.items() if k != 'name')
+  return f'{config.name}({options})' if options else config.name
+
+
+def _records(config, data, result, predictions, rows) -> list[Record]:
+  records = []
+  for rule, values in evaluate.scores(predictions, rows).items():
+    note = rows_note(values.pop('unseen'))
+    key = (data.name, config.name, inference_name(config.inference), rule)
+    for metric, per_seed in values.items():
+      records.append(
+        Record(
+          *key,
+          metric,
+          tuple(map(float, per_seed)),
+          note if metric == 'nll' else '',
+        )
+      )
+    records.append(Record(*key, 'train_seconds', (result.train_seconds,)))
+    records.append(
+      Record(*key, 'decode_seconds', (predictions.seconds[rule],))
+    )
+  return records

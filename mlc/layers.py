@@ -1,0 +1,110 @@
+"""Layers that models share."""
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+
+class LabelTokens(nn.Module):
+  """What a label decoder reads: the label before, and which label is next.
+
+  token_t = value of label order[t-1] (a start token if t = 0) + query of label
+  order[t]. A value in [0, 1] lies between the embeddings of 0 and of 1.
+  """
+
+  num_labels: int
+  width: int
+
+  def setup(self):
+    init = nn.initializers.normal(1.0)
+    shape = (self.num_labels, self.width)
+    self.off_LxH = self.param('off_embedding', init, shape)
+    self.on_LxH = self.param('on_embedding', init, shape)
+    self.query_LxH = self.param('query_embedding', init, shape)
+    self.start_H = self.param('start_embedding', init, shape[1:])
+
+  def __call__(self, y_BxL, order_L):
+    """-> BxTxH, T = L tokens in the order of prediction."""
+    y_BxTx1 = y_BxL[:, order_L[:-1], None]
+    off_TxH, on_TxH = self.off_LxH[order_L[:-1]], self.on_LxH[order_L[:-1]]
+    value_BxTxH = (1 - y_BxTx1) * off_TxH[None] + y_BxTx1 * on_TxH[None]
+    start_Bx1xH = jnp.broadcast_to(self.start_H, (len(y_BxL), 1, self.width))
+    token_BxTxH = jnp.concatenate([start_Bx1xH, value_BxTxH], axis=1)
+    return token_BxTxH + self.query_LxH[order_L][None]
+
+  def step(self, prev_B, step, order_L):
+    """-> BxH, the token of one step."""
+    last = order_L[step - 1]
+    value_BxH = jnp.where(
+      (prev_B == 1)[:, None], self.on_LxH[last][None], self.off_LxH[last][None]
+    )
+    value_BxH = jnp.where(step > 0, value_BxH, self.start_H[None])
+    return value_BxH + self.query_LxH[order_L[step]][None]
+
+
+class Readout(nn.Module):
+  """One logit per token, by the weights of the label it predicts."""
+
+  num_labels: int
+
+  @nn.compact
+  def __call__(self, h_H, label):
+    """H (...xTxH) and labels (T), or h (BxH) and one label -> logits."""
+    kernel_LxH = self.param(
+      'kernel',
+      nn.initializers.lecun_normal(in_axis=1, out_axis=()),
+      (self.num_labels, h_H.shape[-1]),
+    )
+    bias_L = self.param('bias', nn.initializers.zeros, (self.num_labels,))
+    kernel, bias = kernel_LxH[label], bias_L[label]
+    return (h_H * kernel[None]).sum(-1) + bias
+
+
+class Block(nn.Module):
+  """Pre-norm transformer block, for a whole sequence or a step with a cache.
+
+  Source: Vaswani et al. (NIPS 2017), Sect. 3; norm first: Xiong et al. (ICML
+  2020), Fig. 1b.
+  """
+
+  width: int
+  heads: int
+
+  def setup(self):
+    shape = (self.heads, self.width // self.heads)
+    self.norm_attention, self.norm_mlp = nn.LayerNorm(), nn.LayerNorm()
+    self.query = nn.DenseGeneral(shape)
+    self.key = nn.DenseGeneral(shape)
+    self.value = nn.DenseGeneral(shape)
+    self.out = nn.DenseGeneral(self.width, axis=(-2, -1))
+    self.widen, self.narrow = nn.Dense(4 * self.width), nn.Dense(self.width)
+
+  def _mlp(self, h):
+    return h + self.narrow(nn.gelu(self.widen(self.norm_mlp(h))))
+
+  def __call__(self, h_BxTxH, mask_TxT):
+    """mask_TxT: True where token t (row) may look at token s (column)."""
+    h = self.norm_attention(h_BxTxH)
+    mixed = jax.nn.dot_product_attention(
+      self.query(h), self.key(h), self.value(h), mask=mask_TxT[None, None]
+    )
+    return self._mlp(h_BxTxH + self.out(mixed))
+
+  def step(self, h_BxH, cache, step):
+    """One token, looking at the tokens up to it -> (h_BxH, cache).
+
+    cache: (keys, values) of all T tokens, each BxTxNxH/N, N heads.
+    """
+    h_Bx1xH = self.norm_attention(h_BxH)[:, None]
+    keys, values = cache
+    keys = keys.at[:, step].set(self.key(h_Bx1xH)[:, 0])
+    values = values.at[:, step].set(self.value(h_Bx1xH)[:, 0])
+    seen_T = jnp.arange(keys.shape[1]) <= step
+    mixed = jax.nn.dot_product_attention(
+      self.query(h_Bx1xH), keys, values, mask=seen_T[None, None, None]
+    )
+    return self._mlp(h_BxH + self.out(mixed)[:, 0]), (keys, values)
+
+  def empty_cache(self, batch: int, tokens: int):
+    shape = (batch, tokens, self.heads, self.width // self.heads)
+    return jnp.zeros(shape), jnp.zeros(shape)

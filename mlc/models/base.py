@@ -1,0 +1,286 @@
+"""The protocol: p(y | x) over y in {0,1}^L as one module, and its bases.
+
+A dependency model derives from one of three bases and writes one method:
+`Autoregressive.logits`, `Energy.score`, or the log_prob of an `Ensemble`.
+Arrays that are not trained (chain orders, label sets seen, graphs) are
+variables of the collection 'structure': drawn at `init` from the rng stream
+'order', or computed from data by `structure(data)` and handed to `init`. They
+are saved with the parameters and no module field ever holds an array.
+"""
+
+from typing import Any, ClassVar
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mlc import losses
+from mlc.errors import InputError
+
+
+def all_label_sets(num_labels: int) -> jax.Array:
+  """UxL, U = 2^L: row u is u in binary, label 0 the most significant bit."""
+  if num_labels > 20:
+    raise InputError(
+      f'exact enumeration of 2^{num_labels} label sets: it stops at 20 labels;'
+      ' use beam or monte_carlo'
+    )
+  shifts_L = jnp.arange(num_labels - 1, -1, -1)
+  return (jnp.arange(2**num_labels)[:, None] >> shifts_L[None]) & 1
+
+
+def batch_size(x) -> int:
+  """The length of the leading axis that all leaves of x share."""
+  return jax.tree.leaves(x)[0].shape[0]
+
+
+class LabelModel(nn.Module):
+  """p(y | x) over y in {0,1}^L.
+
+  capability: what the model can do, and so which contract it is held to.
+    'steps': normalised and decoded step by step; 'joint': normalised.
+  independent: the labels are independent given x, so that `marginals` is the
+    whole posterior.
+  """
+
+  num_labels: int
+  encoder: nn.Module | None = None
+
+  capability: ClassVar[str]
+  independent: ClassVar[bool] = False
+
+  def structure(self, data) -> dict[str, Any]:
+    """Arrays of the collection 'structure' that `data` (a Dataset) decides."""
+    return {}
+
+  def encode(self, x, *, train: bool = False):
+    assert self.encoder is not None, f'{type(self).__module__} has no encoder'
+    return self.encoder(x, train=train)
+
+  def log_prob(self, x, y_BxL) -> jax.Array:
+    """Log p(y | x) -> B, in nats."""
+    raise NotImplementedError
+
+  def sample(self, x, key) -> jax.Array:
+    """One draw of y for each row of x -> BxL."""
+    raise NotImplementedError
+
+  def loss(self, x, y_BxL, mask_BxL, *, train: bool = False):
+    """(loss_B, weight_B): the mean loss is sum(loss_B) / sum(weight_B).
+
+    A label whose mask is 0 is missing: its y is not looked at.
+    """
+    raise NotImplementedError
+
+  def marginals(self, x) -> jax.Array:
+    """P(y_l = 1 | x) -> BxL, where there is a closed form."""
+    raise NotImplementedError
+
+
+class Autoregressive(LabelModel):
+  """p(y | x) = prod_l Bernoulli(y_l | logits_l(h, labels before l)).
+
+  Write `logits`. `start` and `step` are a slow default in terms of it, for a
+  model to replace where it can go on from what the earlier steps computed.
+
+  order: 'given' (label 0 first), 'random' (drawn at init), or the labels in
+    the order of prediction. y, logits and answers keep the ORIGINAL columns.
+  """
+
+  order: str | tuple[int, ...] = 'given'
+
+  capability: ClassVar[str] = 'steps'
+  # Does the carry depend on the labels chosen alone, not on x? Enumeration
+  # then holds it once for the whole batch, and `step` gets it with B = 1.
+  carry_is_prefix: ClassVar[bool] = False
+
+  def setup(self):
+    self.order_L = self.variable('structure', 'order', self._draw_order).value
+    self.constant_L = self.variable(
+      'structure', 'constant', lambda: jnp.full(self.num_labels, jnp.nan)
+    ).value
+
+  def structure(self, data):
+    # A label that is constant in training has its maximum likelihood at
+    # infinite logits: it gets a fixed, finite one instead (NaN elsewhere).
+    return {'constant': jnp.asarray(data.constant_L, jnp.float32)}
+
+  def _draw_order(self):
+    if self.order == 'given':
+      return jnp.arange(self.num_labels)
+    if self.order == 'random':
+      return jax.random.permutation(self.make_rng('order'), self.num_labels)
+    if isinstance(self.order, str) or (
+      sorted(self.order) != list(range(self.num_labels))
+    ):
+      raise InputError(
+        f"order {self.order!r} of {self.num_labels} labels: give 'given',"
+        " 'random' or a permutation of the label indices"
+      )
+    return jnp.array(self.order)
+
+  def logits(self, h, y_BxL) -> jax.Array:
+    """BxL, in original columns; column l sees only labels before l in order."""
+    raise NotImplementedError
+
+  def counted(self, mask_BxL) -> jax.Array:
+    """BxL: 1 where a label and all the labels it looks at are observed."""
+    in_order_BxL = jnp.take(mask_BxL, self.order_L, axis=1)
+    return self.to_labels(jnp.cumprod(in_order_BxL, axis=1))
+
+  def _pin(self, logits, constant):
+    return jnp.where(jnp.isnan(constant), logits, constant)
+
+  def _nll(self, h, y_BxL):
+    logits_BxL = self._pin(self.logits(h, y_BxL), self.constant_L[None])
+    return losses.bce(logits_BxL, y_BxL)
+
+  def log_prob(self, x, y_BxL):
+    return -self._nll(self.encode(x), y_BxL.astype(jnp.float32)).sum(-1)
+
+  def loss(self, x, y_BxL, mask_BxL, *, train: bool = False):
+    counted_BxL = self.counted(mask_BxL)
+    nll_BxL = self._nll(self.encode(x, train=train), y_BxL)
+    return (nll_BxL * counted_BxL).sum(-1), counted_BxL.mean(-1)
+
+  def begin(self, x):
+    """-> (memory, carry) before the first step.
+
+    Every leaf of `carry` has a leading axis B and belongs to one label prefix;
+    `memory` is what all prefixes of an example share.
+    """
+    return self.start(self.encode(x))
+
+  def advance(self, memory, carry, prev_B, step):
+    """Predicts the label order[step] -> (carry, logp_Bx2).
+
+    prev_B: the value chosen in the step before; 0 in the first step.
+    """
+    carry, logit_B = self.step(memory, carry, prev_B, step)
+    logit_B = self._pin(logit_B, self.constant_L[self.order_L[step]])
+    return carry, losses.bernoulli(logit_B)
+
+  def start(self, h):
+    """Memory and carry from the encoding: here h and the labels so far."""
+    return h, jnp.zeros((batch_size(h), self.num_labels))
+
+  def step(self, memory, carry, prev_B, step):
+    """-> (carry, logit_B) of the label order[step]."""
+    y_BxL = self.feed(carry, prev_B, step)
+    return y_BxL, self.logits(memory, y_BxL)[:, self.order_L[step]]
+
+  def feed(self, y_BxL, prev_B, step):
+    """`y_BxL` with the value of the step before filled in."""
+    # In the first step this writes prev = 0 over the last label's 0.
+    return y_BxL.at[:, self.order_L[step - 1]].set(prev_B.astype(y_BxL.dtype))
+
+  def to_labels(self, values):
+    """Values in the order of steps (...xL) -> y in original columns (...xL)."""
+    return values[..., jnp.argsort(self.order_L)]
+
+  def sample(self, x, key):
+    # A plain lax.scan may not close over a bound module.
+    model, variables = self.unbind()
+    memory, carry = self.begin(x)
+
+    def body(state, step):
+      carry, prev_B = state
+      carry, logp_BxV = model.apply(
+        variables, memory, carry, prev_B, step, method='advance'
+      )
+      prev_B = jax.random.categorical(jax.random.fold_in(key, step), logp_BxV)
+      return (carry, prev_B), prev_B
+
+    start = carry, jnp.zeros(batch_size(x), jnp.int32)
+    _, values_TxB = jax.lax.scan(body, start, jnp.arange(self.num_labels))
+    return self.to_labels(values_TxB.T)
+
+
+class Energy(LabelModel):
+  """p(y | x) = exp(score(h, y)) / sum over a support of label sets.
+
+  Write `score`. The support is the variable 'support' (UxL) of 'structure':
+  all 2^L label sets unless `structure(data)` says otherwise.
+  """
+
+  capability: ClassVar[str] = 'joint'
+
+  def setup(self):
+    self.support_UxL = self.variable(
+      'structure', 'support', all_label_sets, self.num_labels
+    ).value
+
+  def score(self, h, y_UxL) -> jax.Array:
+    """BxU: unnormalised log probability of each label set."""
+    raise NotImplementedError
+
+  def log_probs(self, x, *, train: bool = False) -> jax.Array:
+    """BxU: log p of each label set of the support."""
+    h = self.encode(x, train=train)
+    return jax.nn.log_softmax(self.score(h, self.support_UxL), axis=-1)
+
+  def _agree(self, y_BxL, mask_BxL):
+    """BxU: does y agree with the label set in all observed labels?"""
+    y_BxL = y_BxL.astype(jnp.float32)
+    support_UxL = self.support_UxL.astype(jnp.float32)
+    # A count of agreements by two matrix products, so nothing is BxUxL.
+    agree_BxU = (mask_BxL * y_BxL) @ support_UxL.T + (
+      mask_BxL * (1 - y_BxL)
+    ) @ (1 - support_UxL).T
+    return agree_BxU == mask_BxL.sum(-1, keepdims=True)
+
+  def log_prob(self, x, y_BxL):
+    agree_BxU = self._agree(y_BxL, jnp.ones(y_BxL.shape))
+    return jnp.where(agree_BxU, self.log_probs(x), -jnp.inf).max(-1)
+
+  def loss(self, x, y_BxL, mask_BxL, *, train: bool = False):
+    # Missing labels are summed out exactly. A row that agrees with no label
+    # set of the support has probability 0 whatever the parameters: it is left
+    # out, or the loss would be infinite on any set but the training rows.
+    agree_BxU = self._agree(y_BxL, mask_BxL)
+    weight_B = agree_BxU.any(-1) & mask_BxL.any(-1)
+    agree_BxU = agree_BxU | ~weight_B[:, None]
+    log_probs_BxU = self.log_probs(x, train=train)
+    log_prob_B = jax.nn.logsumexp(log_probs_BxU, axis=-1, where=agree_BxU)
+    return -log_prob_B * weight_B, weight_B.astype(jnp.float32)
+
+  def sample(self, x, key):
+    return self.support_UxL[jax.random.categorical(key, self.log_probs(x))]
+
+  def marginals(self, x):
+    return jnp.exp(self.log_probs(x)) @ self.support_UxL.astype(jnp.float32)
+
+
+class Ensemble(LabelModel):
+  """`size` copies of `member`, each with its own parameters and structure."""
+
+  member: LabelModel | None = None
+  size: int = 10
+
+  capability: ClassVar[str] = 'joint'
+
+  def structure(self, data):
+    assert self.member is not None
+    return {
+      'member': jax.tree.map(
+        lambda a: np.broadcast_to(a, (self.size, *np.shape(a))),
+        self.member.structure(data),
+      )
+    }
+
+  def each(self, method: str, *args, **kwargs):
+    """`method` of every member, on a new leading axis K."""
+    call = nn.vmap(
+      lambda member, args: getattr(member, method)(*args, **kwargs),
+      variable_axes={'params': 0, 'structure': 0},
+      split_rngs={'params': True, 'order': True, 'dropout': True},
+      in_axes=None,
+      axis_size=self.size,
+    )
+    return call(self.member, args)
+
+  @staticmethod
+  def member_variables(variables):
+    """The variables of the members, stacked on a leading axis K."""
+    return {name: tree['member'] for name, tree in variables.items()}

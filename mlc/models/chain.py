@@ -1,0 +1,69 @@
+"""Classifier chain: label l looks at the true labels before it."""
+
+from typing import ClassVar
+
+from flax import linen as nn
+import jax.numpy as jnp
+
+from mlc.models import base
+
+
+class Model(base.Autoregressive):
+  """p(y | x) = prod_l s(y_l; f_l(h(x), y before l)), by teacher forcing.
+
+  A soft label is fed onward as it is. `hidden` = 0: each link f_l is linear in
+  (h, y); else a network with one hidden layer of that width. Trained greedily
+  decoded this is the classifier chain of Read et al. (ECML PKDD 2009), Sect.
+  3; decoded from the joint the probabilistic chain of Dembczynski, Cheng &
+  Huellermeier (ICML 2010), Eq. 5. Cost of training: DxLxH + LxLxH for each
+  row; of one step of one prefix: LxH.
+  """
+
+  hidden: int = 0
+
+  carry_is_prefix: ClassVar[bool] = True
+
+  def setup(self):
+    super().setup()
+    width = self.hidden or 1
+    self.from_h = nn.Dense(self.num_labels * width)
+    # kernel[j, l]: what label j says to link l. Where j does not come before
+    # l in the order it is masked, so its gradient is zero.
+    shape = (self.num_labels, self.num_labels, width)
+    init = nn.initializers.lecun_normal(in_axis=0, out_axis=(1, 2))
+    self.kernel_LxLxH = self.param('label_kernel', init, shape)
+    rank_L = jnp.argsort(self.order_L)
+    self.before_LxL = (rank_L[:, None] < rank_L[None]).astype(jnp.float32)
+    if self.hidden:
+      init = nn.initializers.lecun_normal(in_axis=1, out_axis=())
+      self.out_LxH = self.param('out_kernel', init, shape[1:])
+      self.bias_L = self.param(
+        'bias', nn.initializers.zeros, (self.num_labels,)
+      )
+
+  def _features(self, h):
+    return self.from_h(h).reshape(len(h), self.num_labels, -1)
+
+  def _masked_kernel(self):
+    return self.kernel_LxLxH * self.before_LxL[..., None]
+
+  def logits(self, h, y_BxL):
+    hidden_BxLxH = self._features(h) + jnp.einsum(
+      'bj,jlh->blh', y_BxL, self._masked_kernel()
+    )
+    if not self.hidden:
+      return hidden_BxLxH[..., 0]
+    out_BxL = jnp.einsum('blh,lh->bl', nn.gelu(hidden_BxLxH), self.out_LxH)
+    return out_BxL + self.bias_L[None]
+
+  def start(self, h):
+    return self._features(h), jnp.zeros((len(h), self.num_labels))
+
+  def step(self, memory, carry, prev_B, step):
+    y_BxL = self.feed(carry, prev_B, step)
+    label = self.order_L[step]
+    hidden_BxH = memory[:, label] + y_BxL @ self._masked_kernel()[:, label]
+    if not self.hidden:
+      return y_BxL, hidden_BxH[:, 0]
+    logit_B = nn.gelu(hidden_BxH) @ self.out_LxH[label] + self.bias_L[label]
+    return y_BxL, logit_B

@@ -1,0 +1,53 @@
+"""What an inference method answers: label sets with weights, or marginals."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Candidates(NamedTuple):
+  """Label sets and their log weights.
+
+  y_BxSxL holds 0/1; its leading axis is 1 when all examples share one support
+  of distinct label sets (enumeration: 1xUxL). logw_BxS need not be
+  normalised; -inf marks what is not a candidate. A label set may occur more
+  than once (Monte Carlo): its weight is then the sum.
+  """
+
+  y_BxSxL: jax.Array
+  logw_BxS: jax.Array
+
+
+class Product(NamedTuple):
+  """Marginals p_BxL of labels that are independent given x."""
+
+  p_BxL: jax.Array
+
+
+Posterior = Candidates | Product
+
+
+def weights(c: Candidates) -> jax.Array:
+  """Normalised weights BxS; all 0 in a row that has no candidate."""
+  top_Bx1 = jnp.max(c.logw_BxS, axis=-1, keepdims=True)
+  w_BxS = jnp.exp(c.logw_BxS - jnp.where(jnp.isneginf(top_Bx1), 0, top_Bx1))
+  total_Bx1 = w_BxS.sum(-1, keepdims=True)
+  return w_BxS / jnp.where(total_Bx1 == 0, 1, total_Bx1)
+
+
+def mix(w_BxS: jax.Array, y_BxSxL: jax.Array) -> jax.Array:
+  """Sum over s of w_s y_s -> BxL, one matmul where the support is shared."""
+  # Without the highest precision an accelerator rounds weights to ten bits.
+  y_BxSxL = y_BxSxL.astype(w_BxS.dtype)
+  if y_BxSxL.shape[0] == 1:
+    return jnp.matmul(w_BxS, y_BxSxL[0], precision='highest')
+  return jnp.einsum('bs,bsl->bl', w_BxS, y_BxSxL, precision='highest')
+
+
+def marginals(posterior: Posterior) -> jax.Array:
+  """P(y_l = 1 | x) -> BxL; memory BxS at most where the support is shared."""
+  if isinstance(posterior, Product):
+    return posterior.p_BxL
+  # Weights may sum to 1 + 1e-7; a probability may not.
+  return jnp.minimum(mix(weights(posterior), posterior.y_BxSxL), 1)

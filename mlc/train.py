@@ -1,0 +1,132 @@
+"""The State of a run and the one train step, both pure."""
+
+from typing import Any, NamedTuple
+
+from flax import struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from mlc import optimizer
+
+
+class Batch(NamedTuple):
+  """Rows of a data set; a padding row has mask 0 throughout."""
+
+  x: Any
+  y_BxL: jax.Array
+  mask_BxL: jax.Array
+
+
+class State(struct.PyTreeNode):
+  """Everything that training changes; `structure` it only carries along."""
+
+  step: jax.Array
+  key: jax.Array
+  params: Any
+  structure: Any
+  opt_state: Any
+
+  @property
+  def variables(self):
+    return {'params': self.params, 'structure': self.structure}
+
+
+def init(model, tx, structure, batch: Batch, key) -> State:
+  """A new State; the rng streams of one run all come from `key`."""
+  streams = ('params', 'order', 'dropout')
+  rngs = dict(zip(streams, jax.random.split(key, len(streams)), strict=True))
+  # Not model.init: what `structure` gives must stand before any parameter is
+  # made, since its shapes decide theirs.
+  _, variables = model.apply(
+    {'structure': structure} if structure else {},
+    *batch,
+    rngs=rngs,
+    method='loss',
+    mutable=True,
+  )
+  params = variables['params']
+  return State(
+    step=jnp.zeros((), jnp.int32),
+    key=jax.random.fold_in(key, 1),
+    params=params,
+    structure=variables.get('structure', {}),
+    opt_state=tx.init(params),
+  )
+
+
+def _l2(params) -> jax.Array:
+  """Half the squared norm of the parameters that are not biases."""
+  squares = jax.tree.map(
+    lambda p, use: 0.5 * jnp.sum(p**2) if use else 0.0,
+    params,
+    optimizer.decayed(params),
+  )
+  return sum(jax.tree.leaves(squares), start=jnp.zeros(()))
+
+
+def train_step(
+  state: State,
+  batch: Batch,
+  *,
+  model,
+  tx: optax.GradientTransformationExtraArgs,
+  l2: float = 0.0,
+  axis_name: str | None = None,
+) -> tuple[State, dict[str, jax.Array]]:
+  """One update on `batch`, or on a device's share of it under `axis_name`.
+
+  The objective is sum(losses) / sum(weights) + l2 / 2 |kernels|^2, the sums
+  over all devices: a mean of the devices' means would be wrong for a padded
+  batch. Scalars out: loss (the first term) and grad_norm.
+  """
+  key = jax.random.fold_in(state.key, state.step)
+  if axis_name:
+    key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
+
+  def sums(params):
+    loss_B, weight_B = model.apply(
+      {'params': params, 'structure': state.structure},
+      *batch,
+      train=True,
+      rngs={'dropout': key},
+      method='loss',
+    )
+    return loss_B.sum(), weight_B.sum()
+
+  (loss, weight), grads = jax.value_and_grad(sums, has_aux=True)(state.params)
+  if axis_name:
+    loss, weight, grads = jax.lax.psum((loss, weight, grads), axis_name)
+  weight = jnp.maximum(weight, 1e-9)  # All rows may be padding.
+  penalty, penalty_grads = jax.value_and_grad(_l2)(state.params)
+  loss = loss / weight
+  grads = jax.tree.map(lambda g, p: g / weight + l2 * p, grads, penalty_grads)
+  updates, opt_state = tx.update(
+    grads,
+    state.opt_state,
+    state.params,
+    # For a line search. On several devices it would see one share only: `fit`
+    # refuses that.
+    value=loss + l2 * penalty,
+    grad=grads,
+    value_fn=lambda params: sums(params)[0] / weight + l2 * _l2(params),
+  )
+  state = state.replace(
+    step=state.step + 1,
+    params=optax.apply_updates(state.params, updates),
+    opt_state=opt_state,
+  )
+  return state, {'loss': loss, 'grad_norm': optax.global_norm(grads)}
+
+
+def mean_loss(model, variables, batch: Batch) -> jax.Array:
+  """The training loss on `batch`, without dropout."""
+  loss_B, weight_B = model.apply(variables, *batch, method='loss')
+  return loss_B.sum() / jnp.maximum(weight_B.sum(), 1e-9)
+
+
+def take(batch: Batch, idx_B) -> Batch:
+  """The rows `idx`; -1 gives a padding row, whose mask is 0."""
+  real_Bx1 = (idx_B >= 0)[:, None]
+  x, y_BxL, mask_BxL = jax.tree.map(lambda a: a[idx_B], batch)
+  return Batch(x, y_BxL, jnp.where(real_Bx1, mask_BxL, 0.0))
