@@ -13,7 +13,7 @@ def get_config(data: str = 'yeast') -> ml_collections.ConfigDict:
   config.seeds = 5  # Runs, trained together as one program.
   config.model = ml_collections.ConfigDict({'name': 'independent'})
   config.encoder = ml_collections.ConfigDict(
-    {'name': 'MLP', 'widths': (256,), 'dropout': 0.3}
+    {'name': 'MLP', 'widths': (256,), 'dropout': 0.5}
   )
   config.inference = ml_collections.ConfigDict({'name': 'exact'})
   config.decisions = ('hamming', 'subset', 'f1', 'threshold')
@@ -28,7 +28,7 @@ def get_config(data: str = 'yeast') -> ml_collections.ConfigDict:
       'parallel': 'jit',  # Or pmap, over all local devices.
       'optimizer': {
         'name': 'adamw',
-        'lr': 1e-3,
+        'lr': 3e-3,
         'schedule': 'constant',
         'momentum': 0.0,
         'weight_decay': 1e-2,

@@ -1,16 +1,12 @@
 """Ensemble of ten classifier chains in random orders (ECC)."""
 
-from configs import default
+from configs import chain
 
 
 def get_config(data: str = 'yeast'):
   """data: a name of mlc/data/catalog.py."""
-  config = default.get_config(data)
+  config = chain.get_config(data)
   config.name = 'mixture'
-  config.model = {
-    'name': 'mixture',
-    'size': 10,
-    'member': {'name': 'chain', 'order': 'random', 'hidden': 0},
-  }
-  config.decode_batch = 32
+  member = {'name': 'chain', 'order': 'random', 'hidden': 0}
+  config.model = {'name': 'mixture', 'size': 10, 'member': member}
   return config

@@ -118,12 +118,10 @@ def scores(predictions: Predictions, rows) -> dict[str, dict[str, Any]]:
     parallel.over_runs(metrics.decision_metrics, (0, None, None))
   )
   shared = of_model(predictions.marginals_KxNxL, predictions.log_prob_KxN)
-  return jax.device_get(
-    {
-      name: of_answer(answer, y_NxL, mask_NxL) | shared
-      for name, answer in predictions.answers.items()
-    }
-  )
+  return {
+    name: jax.device_get(of_answer(answer, y_NxL, mask_NxL) | shared)
+    for name, answer in predictions.answers.items()
+  }
 
 
 class _Clock:

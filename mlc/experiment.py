@@ -10,8 +10,19 @@ from mlc import build, calibration, checkpoint, evaluate, logs, loop
 from mlc.errors import InputError
 from mlc.report import Record, rows_note
 
+# The columns of a table, in their order.
+SCORES = (
+  'hamming_loss',
+  'subset_accuracy',
+  'example_f1',
+  'micro_f1',
+  'macro_f1',
+  'lrap',
+  'nll',
+)
 
-def train_and_evaluate(config, data, folder, *, report=None) -> list[Record]:
+
+def train_and_evaluate(config, data, folder, *, report) -> list[Record]:
   """Trains K seeds of `config` on `data`, scores them on test, saves them.
 
   data: a Dataset, standardised where that is wanted. Thresholds, like early
@@ -87,14 +98,10 @@ def _records(config, data, result, predictions, rows) -> list[Record]:
   for rule, values in evaluate.scores(predictions, rows).items():
     note = rows_note(values.pop('unseen'))
     key = (data.name, config.name, inference_name(config.inference), rule)
-    for metric, per_seed in values.items():
+    for metric in SCORES:
+      per_seed = tuple(map(float, values[metric]))
       records.append(
-        Record(
-          *key,
-          metric,
-          tuple(map(float, per_seed)),
-          note if metric == 'nll' else '',
-        )
+        Record(*key, metric, per_seed, note if metric == 'nll' else '')
       )
     records.append(Record(*key, 'train_seconds', (result.train_seconds,)))
     records.append(

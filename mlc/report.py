@@ -19,6 +19,8 @@ from mlc import logs, plots
 from mlc.errors import InputError, nearest
 from mlc.stats import METRICS, Cell, mean_std
 
+UNBOUNDED = 10_000  # columns of text
+
 
 class Record(NamedTuple):
   """One cell: a metric's value for each seed."""
@@ -159,18 +161,27 @@ class Table:
     """To a terminal as wide as it is, to a file as wide as the table is."""
     console = Console(file=file or sys.stdout, width=width)
     plain = not console.is_terminal
-    room = 10_000 if plain and width is None else console.width
-    table, needed = None, 0
-    for sep in (' ± ', '±', '\n±'):  # tighter and tighter, until it fits
-      table = self._rich(sep, plain)
-      needed = Console(width=10_000).measure(table).maximum
-      if needed <= room:
-        break
-    console.width = needed if needed <= room else room
-    console.print(table)
-    console.width = room
+    if plain and width is None:
+      console.width = UNBOUNDED
+    for table in self._fitting(console.width, plain):
+      room = Console(width=UNBOUNDED).measure(table).maximum
+      console.print(table, width=min(room, console.width))
     for note in self.notes('marked *' if plain else 'in bold'):
       console.print(Text(note, style='dim'))
+
+  def _fitting(self, room: int, plain: bool) -> list[rich.table.Table]:
+    """Looser to tighter, the first form that fits, or two halves of it."""
+    table = None
+    for sep in (' ± ', '±', '\n±'):
+      table = self._rich(sep, plain)
+      if Console(width=UNBOUNDED).measure(table).maximum <= room:
+        return [table]
+    half = len(self.columns) // 2
+    if not half:
+      return [table]
+    first = dataclasses.replace(self, columns=self.columns[:half])
+    rest = dataclasses.replace(self, columns=self.columns[half:], title='')
+    return first._fitting(room, plain) + rest._fitting(room, plain)
 
   def _names(self, row: Row) -> tuple[str, ...]:
     """The row's names, the data set only where there are several."""
@@ -274,22 +285,13 @@ def write(
   return table
 
 
-TEX = {c: f'\\{c}' for c in '&%$#_{}'} | {
-  '\\': r'\textbackslash{}',
-  '~': r'\textasciitilde{}',
-  '^': r'\textasciicircum{}',
-  '<': r'\textless{}',
-  '>': r'\textgreater{}',
-  '|': r'\textbar{}',
-  '[': '{[}',  # not the optional argument of the line break before it
-  '±': r'$\pm$',
-  '×': r'$\times$',
-  '≤': r'$\leq$',
-  '≥': r'$\geq$',
-  '↓': r'$\downarrow$',
-  '↑': r'$\uparrow$',
-  '–': '--',
-}
+MATH = ('pm', 'times', 'leq', 'geq', 'downarrow', 'uparrow')
+SIGN = ('backslash', 'asciitilde', 'asciicircum', 'less', 'greater', 'bar')
+TEX = {c: f'\\{c}' for c in '&%$#_{}'}
+TEX |= {c: rf'$\{name}$' for c, name in zip('±×≤≥↓↑', MATH, strict=True)}
+TEX |= {c: rf'\text{name}{{}}' for c, name in zip('\\~^<>|', SIGN, strict=True)}
+# '[' would be the optional argument of the line break before it.
+TEX |= {'[': '{[}', '–': '--'}
 
 
 def _tex(text: str) -> str:

@@ -35,7 +35,7 @@ METRICS = {
   'coverage': Metric('coverage', True, by_decision=False),
   'nll': Metric('NLL', True, by_decision=False),
   'train_seconds': Metric('train s', True, digits=1, by_decision=False),
-  'decode_seconds': Metric('decode s', True, digits=2),
+  'decode_seconds': Metric('decode s', True, digits=3),
 }
 
 

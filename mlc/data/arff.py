@@ -43,8 +43,10 @@ def read(arff_path, xml_path) -> Table:
     )
   features, targets = {}, {}
   for column, name in names.items():
-    values = _nominal_values(meta[column])
+    kind, values = meta[column]
     where = f'{arff_path}: {"label" if name in labels else "feature"} {name!r}'
+    if kind not in ('numeric', 'nominal'):
+      raise InputError(f'{where} is of type {kind}: make it a number')
     if name in labels:
       if values and not set(values) <= {'0', '1'}:
         raise InputError(f'{where} has values {values}: write them as 0 and 1')
@@ -118,11 +120,6 @@ def _is_sparse(path: pathlib.Path) -> bool:
 def _unescape(name: str) -> str:
   r"""ARFF writes `Swainson\'s Thrush`, sometimes the XML does too."""
   return re.sub(r'\\(.)', r'\1', name)
-
-
-def _nominal_values(attribute: tuple) -> tuple[str, ...]:
-  """The values of a nominal attribute; () for a numeric one."""
-  return tuple(attribute[1] or ())
 
 
 def _floats(column: np.ndarray) -> np.ndarray:

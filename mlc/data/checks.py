@@ -25,19 +25,18 @@ def numbers(array, where: str) -> np.ndarray:
 
 
 def names(given, letter: str, count: int, what: str) -> tuple[str, ...]:
-  if names is None:
+  """The `given` names as a tuple; where None, `letter` and a number."""
+  if given is None:
     return tuple(f'{letter}{i}' for i in range(count))
-  names = tuple(map(str, names))
-  if len(names) != count:
+  checked = tuple(map(str, given))
+  if len(checked) != count:
     raise InputError(
-      f'{what} names: {len(names)} for {count} columns: give one each'
+      f'{what} names: {len(checked)} for {count} columns: give one each'
     )
-  seen = set()
-  for name in names:
-    if name in seen:
-      raise InputError(f'{what} name {name!r} stands twice: rename one')
-    seen.add(name)
-  return names
+  if len(set(checked)) < count:
+    twice = next(name for name in checked if checked.count(name) > 1)
+    raise InputError(f'{what} name {twice!r} stands twice: rename one')
+  return checked
 
 
 def cells(bad_NxC, values_NxC, names, what: str, remedy: str):
@@ -46,20 +45,21 @@ def cells(bad_NxC, values_NxC, names, what: str, remedy: str):
     column = int(bad_NxC.any(0).argmax())
     row = int(bad_NxC[:, column].argmax())
     raise InputError(
-      f'{what} {names[column]!r} is {values_NxC[row, column]} in row {row}'
+      f'{what} {names[column]!r} is {values_NxC[row, column]:.4g} in row {row}'
       f' ({bad_NxC.sum()} such cells): {remedy}'
     )
 
 
 def splits(given, num_rows: int, name: str) -> dict[str, np.ndarray]:
-  if set(splits) != set(SPLITS):
+  """Copies of the `given` row numbers, disjoint and in range."""
+  if set(given) != set(SPLITS):
     raise InputError(
-      f'{name}: splits {sorted(splits)}: give train, valid and test'
+      f'{name}: splits {sorted(given)}: give train, valid and test'
       ' (splits.cut_validation makes a valid from train)'
     )
   checked, owner_N = {}, [''] * num_rows
   for split in SPLITS:
-    rows = np.array(splits[split])
+    rows = np.array(given[split])
     if rows.ndim != 1 or not rows.size or rows.dtype.kind not in 'iu':
       raise InputError(
         f'{name}: split {split!r} is not a list of row numbers: give at least'
@@ -77,5 +77,5 @@ def splits(given, num_rows: int, name: str) -> dict[str, np.ndarray]:
           f' {split!r}: keep it in one'
         )
       owner_N[row] = split
-    checked[split] = _frozen(rows.astype(np.int64))
+    checked[split] = rows.astype(np.int64)
   return checked

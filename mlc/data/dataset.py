@@ -136,20 +136,21 @@ def from_arrays(
       f'{name}: x has {len(x_NxD)} rows, y has {len(y_NxL)}: give one row of'
       ' labels for each row of features'
     )
-  feature_names = checks.names(feature_names, 'x', x_NxD.shape[1], f'{name}: feature')
-  label_names = checks.names(label_names, 'y', y_NxL.shape[1], f'{name}: label')
+  feature, label = f'{name}: feature', f'{name}: label'
+  feature_names = checks.names(feature_names, 'x', x_NxD.shape[1], feature)
+  label_names = checks.names(label_names, 'y', y_NxL.shape[1], label)
   checks.cells(
     ~np.isfinite(x_NxD),
     x_NxD,
     feature_names,
-    f'{name}: feature',
+    feature,
     'impute it or drop the row (float32 ends at 3e38)',
   )
   checks.cells(
     (y_NxL < 0) | (y_NxL > 1),
     y_NxL,
     label_names,
-    f'{name}: label',
+    label,
     'give 0, 1 or a probability, NaN where missing',
   )
   missing_NxL = np.isnan(y_NxL)
@@ -161,6 +162,7 @@ def from_arrays(
     )
   if splits is None:
     splits = splits_lib.three_way(y_NxL, seed)
+  splits = checks.splits(splits, len(x_NxD), name)
   data = Dataset(
     name=name,
     x_NxD=_frozen(x_NxD),
@@ -168,7 +170,7 @@ def from_arrays(
     mask_NxL=_frozen((~missing_NxL).astype(np.float32)),
     feature_names=feature_names,
     label_names=label_names,
-    splits=checks.splits(splits, len(x_NxD), name),
+    splits={split: _frozen(rows) for split, rows in splits.items()},
   )
   _warn(data)
   return data

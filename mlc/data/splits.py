@@ -93,7 +93,7 @@ def _sizes(num_rows: int, fractions) -> np.ndarray:
   if not sizes_K.all():
     raise InputError(
       f'{num_rows} rows cut by {fractions_K.tolist()} leave part '
-      f'{int(sizes_K.argmin())} empty: give more rows or other fractions'
+      f'{int(sizes_K.argmin())} empty: give more rows, or splits of your own'
     )
   return sizes_K
 
