@@ -34,7 +34,7 @@ def per_label_thresholds(
   hits_NxL = jnp.cumsum(y_NxL, axis=0)
   size_NxL = jnp.cumsum(seen_NxL, axis=0) + hits_NxL[-1:]
   f1_NxL = 2 * hits_NxL / jnp.maximum(size_NxL, 1)
-  f1_NxL = jnp.where(seen_NxL & (low_NxL < high_NxL), f1_NxL, -1)
+  f1_NxL = jnp.where(low_NxL < high_NxL, f1_NxL, -1)
   far_NxL = jnp.where(
     f1_NxL == f1_NxL.max(0, keepdims=True), jnp.abs(cut_NxL - 0.5), jnp.inf
   )

@@ -49,7 +49,7 @@ class Readout(nn.Module):
 
   @nn.compact
   def __call__(self, h_H, label):
-    """H (...xTxH) and labels (T), or h (BxH) and one label -> logits."""
+    """All tokens: BxTxH, labels T -> BxT. One: BxH, a label -> B."""
     kernel_LxH = self.param(
       'kernel',
       nn.initializers.lecun_normal(in_axis=1, out_axis=()),
@@ -57,7 +57,7 @@ class Readout(nn.Module):
     )
     bias_L = self.param('bias', nn.initializers.zeros, (self.num_labels,))
     kernel, bias = kernel_LxH[label], bias_L[label]
-    return (h_H * kernel[None]).sum(-1) + bias
+    return (h_H * kernel[None]).sum(-1) + bias[None]
 
 
 class Block(nn.Module):

@@ -58,7 +58,7 @@ def wrap(run, how: str, *args):
   mapped = jax.pmap(
     functools.partial(run, axis_name='data'),
     axis_name='data',
-    in_axes=(None, None, -1),
+    in_axes=(None, None, 0),
     out_axes=None,  # pyright: ignore[reportArgumentType]
   )
 
@@ -67,6 +67,7 @@ def wrap(run, how: str, *args):
     lacking = -idx.shape[-1] % shares
     widths = [(0, 0)] * (idx.ndim - 1) + [(0, lacking)]
     idx = np.pad(idx, widths, constant_values=-1)
-    return mapped(state, rows, idx.reshape(*idx.shape[:-1], -1, shares))
+    idx = np.stack(np.split(idx, shares, axis=-1))
+    return mapped(state, rows, idx)
 
   return call

@@ -116,7 +116,7 @@ def train_step(
     params=optax.apply_updates(state.params, updates),
     opt_state=opt_state,
   )
-  return state, {'loss': loss, 'grad_norm': optax.global_norm(grads)}
+  return state, {'loss': loss, 'grad_norm': optax.tree.norm(grads)}
 
 
 def mean_loss(model, variables, batch: Batch) -> jax.Array:

@@ -1,0 +1,399 @@
+"""What every dependency model must do, by its declared capability.
+
+Each check is a function of a `Case`, so that contract_test.py can hold every
+model to it and faults_test.py can see it fail. The oracle is enumeration: the
+log_prob of all 2^L label sets, listed by itertools.
+"""
+
+import dataclasses
+import functools
+import importlib
+import itertools
+import pkgutil
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from scipy import special, stats
+
+from mlc import checkpoint, encoders, inference, loop, optimizer, train
+from mlc import data as data_lib
+from mlc import posterior as posterior_lib
+import mlc.models
+from mlc.models import base
+
+L, D, B = 4, 5, 6
+SETS_UxL = np.array(list(itertools.product((0, 1), repeat=L)))
+CAPABILITIES = ('steps', 'joint')
+
+
+def model_names() -> list[str]:
+  """The files of mlc/models/ that are models."""
+  found = [m.name for m in pkgutil.iter_modules(mlc.models.__path__)]
+  return [name for name in found if name != 'base']
+
+
+def make(cls, **fields):
+  """A small model of any class: random order, a small member if it has any."""
+  known = {field.name for field in dataclasses.fields(cls)}
+  if 'order' in known:
+    fields = {'order': 'random'} | fields
+  if 'member' in known:
+    chain = importlib.import_module('mlc.models.chain').Model
+    fields = {'member': make(chain), 'size': 3} | fields
+  else:
+    fields['encoder'] = encoders.MLP((8,))
+  return cls(num_labels=L, **fields)
+
+
+@functools.cache
+def dataset() -> data_lib.Dataset:
+  """60 rows whose labels depend on x and on each other."""
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(60, D))
+  y = (x[:, :L] + rng.normal(size=(60, L)) > 0).astype(float)
+  y[:, 1] = np.where(rng.random(60) < 0.8, y[:, 0], y[:, 1])
+  return data_lib.from_arrays(x, y, name='contract')
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+  """A model with random parameters, and rows to apply it to."""
+
+  model: Any
+  variables: Any
+  x: Any
+  y: Any
+
+  def apply(self, method, *args, **kwargs):
+    """The compiled method on this case's variables."""
+    apply = functools.partial(self.model.apply, method=method, **kwargs)
+    return jax.jit(apply)(self.variables, *args)
+
+  def joint(self) -> np.ndarray:
+    """BxU: p(y | x) of all label sets, by log_prob."""
+    y_UxBxL = jnp.asarray(np.repeat(SETS_UxL[:, None], len(self.x), axis=1))
+    log_prob = jax.vmap(
+      lambda y: self.model.apply(self.variables, self.x, y, method='log_prob')
+    )
+    return np.exp(np.asarray(jax.jit(log_prob)(y_UxBxL))).T
+
+
+def start(model, seed=0, data=None, tx=None):
+  """A new State, and the training rows."""
+  data = data or dataset()
+  rows = train.Batch(*map(jnp.asarray, data.split('train')))
+  structure = jax.tree.map(jnp.asarray, model.structure(data))
+  tx = tx or optimizer.make(sgd().optimizer, 1)
+  init = functools.partial(train.init, model, tx, structure, rows)
+  return jax.jit(init)(jax.random.key(seed)), rows
+
+
+def case(model, seed=0) -> Case:
+  """`model` with parameters far from their initial zeros and symmetries."""
+  state, rows = start(model, seed)
+  leaves, tree = jax.tree.flatten(state.params)
+  keys = jax.random.split(jax.random.key(seed + 1), len(leaves))
+  leaves = [
+    p + 0.5 * jax.random.normal(k, p.shape)
+    for p, k in zip(leaves, keys, strict=True)
+  ]
+  variables = {
+    'params': jax.tree.unflatten(tree, leaves),
+    'structure': state.structure,
+  }
+  return Case(model, variables, rows.x[:B], rows.y_BxL[:B])
+
+
+def sgd(**changes):
+  """A training config: three epochs of SGD."""
+  config = {
+    'epochs': 3,
+    'batch_size': 20,
+    'patience': 0,
+    'tolerance': 0.0,
+    'l2': 0.1,
+    'parallel': 'jit',
+    'optimizer': {
+      'name': 'sgd',
+      'lr': 0.05,
+      'schedule': 'constant',
+      'momentum': 0.0,
+      'weight_decay': 0.0,
+    },
+  }
+  return ml_collections.ConfigDict(config | changes)
+
+
+def check_capability(c: Case):
+  """The model says which contract it is held to."""
+  assert c.model.capability in CAPABILITIES
+  is_steps = isinstance(c.model, base.Autoregressive)
+  assert (c.model.capability == 'steps') == is_steps
+
+
+def check_normalised(c: Case):
+  """The probabilities of all label sets sum to one."""
+  np.testing.assert_allclose(c.joint().sum(1), 1, atol=1e-5)
+
+
+def check_samples(c: Case):
+  """20,000 draws look like the enumeration (chi-squared)."""
+  draws = 20_000
+  x = jnp.repeat(c.x[:1], draws, axis=0)
+  y = np.asarray(c.apply('sample', x, jax.random.key(5)))
+  assert y.shape == (draws, L)
+  expected_U = c.joint()[0].astype(float) * draws
+  index_N = y.astype(int) @ (1 << np.arange(L)[::-1])
+  counts_U = np.bincount(index_N, minlength=2**L)
+  assert not counts_U[expected_U == 0].any()
+  rare_U = expected_U < 10
+  observed = np.append(counts_U[~rare_U], counts_U[rare_U].sum())
+  expected = np.append(expected_U[~rare_U], expected_U[rare_U].sum())
+  if expected[-1] == 0:
+    observed, expected = observed[:-1], expected[:-1]
+  expected *= observed.sum() / expected.sum()
+  assert stats.chisquare(observed, expected).pvalue > 1e-3
+
+
+def check_marginals(c: Case):
+  """Closed-form and posterior marginals are those of the enumeration."""
+  expected_BxL = c.joint() @ SETS_UxL
+  posterior = jax.jit(functools.partial(inference.exact, c.model))(
+    c.variables, c.x
+  )
+  if c.model.independent:
+    found_BxL = posterior.p_BxL
+  else:
+    weights_BxS = np.exp(np.asarray(posterior.logw_BxS))
+    np.testing.assert_allclose(weights_BxS.sum(1), 1, atol=1e-5)
+    found_BxL = np.einsum('bs,bsl->bl', weights_BxS, np.broadcast_to(
+      posterior.y_BxSxL, (*weights_BxS.shape, L)
+    ))
+  np.testing.assert_allclose(found_BxL, expected_BxL, atol=1e-5)
+  if isinstance(c.model, base.Energy) or c.model.independent:
+    found_BxL = c.apply('marginals', c.x)
+    np.testing.assert_allclose(found_BxL, expected_BxL, atol=1e-5)
+
+
+def check_full_beam(c: Case):
+  """A beam of width 2^L finds every label set, at its probability."""
+  found = jax.jit(
+    functools.partial(inference.beam, c.model, width=2**L)
+  )(c.variables, c.x)
+  p_BxU = c.joint()
+  for b in range(B):
+    total_U = np.zeros(2**L)
+    index_S = np.asarray(found.y_BxSxL)[b].astype(int) @ (
+      1 << np.arange(L)[::-1]
+    )
+    np.add.at(total_U, index_S, np.exp(np.asarray(found.logw_BxS)[b]))
+    np.testing.assert_allclose(total_U, p_BxU[b], atol=1e-5)
+
+
+def check_monte_carlo(c: Case):
+  """Monte Carlo marginals come near the enumeration's."""
+  samples = 6000
+  found = jax.jit(
+    functools.partial(inference.monte_carlo, c.model, samples=samples)
+  )(c.variables, c.x, jax.random.key(3))
+  assert found.y_BxSxL.shape == (B, samples, L)
+  error = np.asarray(found.y_BxSxL).mean(1) - c.joint() @ SETS_UxL
+  assert np.abs(error).max() < 5 * np.sqrt(0.25 / samples)
+
+
+def check_steps(c: Case):
+  """log_prob is the sum of the steps' log probabilities."""
+  order_L = np.asarray(c.variables['structure']['order'])
+  assert sorted(order_L) == list(range(L))
+  memory, carry = c.apply('begin', c.x)
+  prev_B = jnp.zeros(B, jnp.int32)
+  total_B = np.zeros(B)
+  for step, label in enumerate(order_L):
+    carry, logp_Bx2 = c.apply('advance', memory, carry, prev_B, step)
+    prev_B = c.y[:, label].astype(jnp.int32)
+    total_B += np.asarray(logp_Bx2)[np.arange(B), np.asarray(prev_B)]
+    np.testing.assert_allclose(
+      special.logsumexp(logp_Bx2, axis=1), 0, atol=1e-5
+    )
+  np.testing.assert_allclose(
+    c.apply('log_prob', c.x, c.y), total_B, atol=2e-5
+  )
+
+
+def check_causal(c: Case):
+  """A label's logit changes with no label that comes after it, or itself."""
+  order = list(np.asarray(c.variables['structure']['order']))
+  h = c.apply('encode', c.x)
+  logits_BxL = np.asarray(c.apply('logits', h, c.y))
+  looked_back = False
+  for j in range(L):
+    flipped = c.y.at[:, j].set(1 - c.y[:, j])
+    changed_L = np.abs(
+      np.asarray(c.apply('logits', h, flipped)) - logits_BxL
+    ).max(0)
+    for l in range(L):
+      if order.index(j) >= order.index(l):
+        assert changed_L[l] < 1e-6, f'logit {l} looks at label {j}'
+      else:
+        looked_back |= bool(changed_L[l] > 1e-3)
+  # Else the test above would be empty.
+  assert looked_back != c.model.independent
+
+
+def check_eager(c: Case):
+  """Compiled and eager give the same loss and log_prob."""
+  mask = jnp.ones(c.y.shape)
+  for method, args in (('log_prob', (c.y,)), ('loss', (c.y, mask))):
+    eager = c.model.apply(c.variables, c.x, *args, method=method)
+    jax.tree.map(
+      functools.partial(np.testing.assert_allclose, atol=1e-5, rtol=1e-5),
+      c.apply(method, c.x, *args),
+      eager,
+    )
+
+
+def check_pmap(model):
+  """Eight devices give the parameters of one, on a batch that needs padding."""
+  assert jax.local_device_count() == 8
+  one = loop.fit(model, dataset(), sgd(), [0])
+  eight = loop.fit(model, dataset(), sgd(parallel='pmap'), [0])
+  jax.tree.map(
+    functools.partial(np.testing.assert_allclose, atol=1e-6),
+    one.variables,
+    eight.variables,
+  )
+  return one
+
+
+def check_seeds(model):
+  """Five vmapped seeds give the parameters of five single runs."""
+  together = loop.fit(model, dataset(), sgd(), list(range(5)))
+  for seed in (0, 4):
+    alone = loop.fit(model, dataset(), sgd(), [seed])
+    jax.tree.map(
+      lambda a, b, seed=seed: np.testing.assert_allclose(
+        a[seed], b[0], atol=1e-6
+      ),
+      together.variables,
+      alone.variables,
+    )
+  drawn, _ = start(model, 4)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_array_equal(a[4], b),
+    together.variables['structure'],
+    drawn.structure,
+  )
+  moved = jax.tree.map(
+    lambda a, b: np.abs(a[4] - b).max(),
+    together.variables['params'],
+    drawn.params,
+  )
+  assert max(jax.tree.leaves(moved)) > 1e-3
+
+
+def descend(model, batch, steps=400, data=None) -> Case:
+  """`model` after some steps of Adam on one batch."""
+  adam = {'name': 'adamw', 'lr': 0.02, 'schedule': 'constant'}
+  config = ml_collections.ConfigDict(adam | {'weight_decay': 0.0})
+  tx = optimizer.make(config, steps)
+  state, _ = start(model, data=data, tx=tx)
+  step = functools.partial(train.train_step, model=model, tx=tx)
+  run = jax.jit(
+    lambda state: jax.lax.scan(
+      lambda state, _: step(state, batch), state, length=steps
+    )[0]
+  )
+  return Case(model, run(state).variables, batch.x, batch.y_BxL)
+
+
+def check_overfit(model):
+  """Sixteen rows are learnt by heart."""
+  rows = dataset().split('train')
+  batch = train.Batch(*(jnp.asarray(a[:16]) for a in rows))
+  c = descend(model, batch)
+  assert -c.apply('log_prob', c.x, c.y).mean() < 0.1
+
+
+def check_columns(model):
+  """Answers stand in the original columns, whatever the order is.
+
+  x says nothing, so the marginals must come to the prevalences.
+  """
+  rank_N = np.random.default_rng(0).permutation(200) / 200
+  y = rank_N[:, None] < np.array([0.1, 0.35, 0.65, 0.9])[None]
+  data = data_lib.from_arrays(np.zeros((200, D)), y, name='prevalences')
+  batch = train.Batch(*map(jnp.asarray, data.split('train')))
+  c = descend(model, batch, steps=300, data=data)
+  posterior = jax.jit(functools.partial(inference.exact, c.model))(
+    c.variables, c.x[:1]
+  )
+  np.testing.assert_allclose(
+    posterior_lib.marginals(posterior)[0], batch.y_BxL.mean(0), atol=0.05
+  )
+
+
+def check_gradients(c: Case):
+  """Gradients are finite, at extreme features and with labels missing too."""
+  rng = np.random.default_rng(0)
+  mask = jnp.asarray(rng.random(c.y.shape) < 0.5, jnp.float32).at[0].set(0)
+  for scale in (1, 1e4):
+
+    def mean(params, scale=scale):
+      loss_B, weight_B = c.model.apply(
+        {'params': params, 'structure': c.variables['structure']},
+        c.x * scale,
+        c.y,
+        mask,
+        train=True,
+        method='loss',
+      )
+      return loss_B.sum() / weight_B.sum()
+
+    loss, grads = jax.jit(jax.value_and_grad(mean))(c.variables['params'])
+    assert np.isfinite(loss)
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
+    if scale == 1:
+      largest = max(np.abs(g).max() for g in jax.tree.leaves(grads))
+      assert largest > 1e-4
+
+
+def check_missing(c: Case):
+  """A missing label is not looked at, and a padding row counts as nothing."""
+  rng = np.random.default_rng(1)
+  mask = jnp.asarray(rng.random(c.y.shape) < 0.6, jnp.float32)
+  mask = mask.at[0].set(0).at[1].set(1)
+  other = jnp.where(mask > 0, c.y, 1 - c.y)
+  loss_B, weight_B = c.apply('loss', c.x, c.y, mask)
+  for found, expected in zip(
+    c.apply('loss', c.x, other, mask), (loss_B, weight_B), strict=True
+  ):
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+  assert loss_B[0] == weight_B[0] == 0
+  assert weight_B[1] == 1
+  if not isinstance(c.model, base.Ensemble):  # Its loss is a sum of losses.
+    log_prob_B = c.apply('log_prob', c.x, c.y)
+    np.testing.assert_allclose(loss_B[1], -log_prob_B[1], rtol=1e-5)
+
+
+def check_saved(c: Case, folder):
+  """Another process gets the same answers from what was saved."""
+  checkpoint.save(folder / 'saved', c.variables, {'labels': ['a', 'b']})
+  variables, about = checkpoint.restore(folder / 'saved')
+  assert about == {'labels': ['a', 'b']}
+  jax.tree.map(np.testing.assert_array_equal, variables, c.variables)
+  again = dataclasses.replace(c, variables=variables)
+  np.testing.assert_array_equal(again.joint(), c.joint())
+  # The structure must have come from the file: another seed has another.
+  drawn, _ = start(c.model, seed=7)
+  if 'random' in str(c.model):
+    assert any(
+      (np.asarray(a) != np.asarray(b)).any()
+      for a, b in zip(
+        jax.tree.leaves(drawn.structure),
+        jax.tree.leaves(variables['structure']),
+        strict=True,
+      )
+    )
