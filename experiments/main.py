@@ -1,15 +1,28 @@
-"""What every experiment script shares: errors in one line, caches."""
+"""What the experiment scripts share: flags, caches, errors in one line."""
 
+import json
 import os
 import pathlib
 import sys
+import time
 
 from absl import app
 from absl import flags
 from absl import logging
 
-from mlc import parallel
+from mlc import data as data_lib
+from mlc import experiment, logs, parallel, report
 from mlc.errors import InputError
+
+FOOTNOTES = (
+  'hamming: labels with marginal above .5; subset: the most probable label set;'
+  ' f1: the set of highest expected example-F1; threshold: each label cut where'
+  ' its F1 on validation rows is highest.',
+  'LRAP ranks by marginals, which is a heuristic for it.',
+  'The spread is over training seeds on one split.',
+  'Seconds are for all seeds, trained and decoded as one program; compilation'
+  ' is not counted.',
+)
 
 
 def run(main) -> None:
@@ -24,7 +37,55 @@ def run(main) -> None:
     main(argv)
 
   try:
-    app.run(quietly)
-  except (InputError, AttributeError, KeyError) as error:
-    print(f'error: {error}', file=sys.stderr)
+    app.run(quietly, flags_parser=_parse)
+  # A config file that is not there, or a full disk, is an OSError.
+  except (InputError, OSError) as error:
+    print('error:', ' '.join(str(error).split()), file=sys.stderr)
     sys.exit(1)
+
+
+def _parse(argv):
+  """The flags; what is wrong with them, or with a config, as InputError."""
+  try:
+    return flags.FLAGS(argv)
+  # A locked config answers to a wrong key by AttributeError.
+  except (flags.Error, AttributeError) as error:
+    text = str(error)
+    if isinstance(error, AttributeError) and error.args:
+      cause = error.args[0]
+      text = f'no config key {getattr(cause, "args", [cause])[0]}'
+    if 'Traceback' in text:  # From inside a config file.
+      text = text.strip().splitlines()[-1]
+      text = text.strip().removeprefix('mlc.errors.InputError: ')
+    raise InputError(text) from None
+
+
+def table(config, rows: dict, workdir, overwrite: bool) -> None:
+  """Trains every config of `rows` (folder -> config) and writes one table.
+
+  config: the whole, which names the data and is saved in `workdir`.
+  """
+  began = time.monotonic()
+  data = data_lib.load(config.data, config.data_seed)
+  if config.standardise:
+    data = data.standardised()
+  # Before anything is written: what can be found wrong without training.
+  for row in rows.values():
+    experiment.check(row, data)
+  as_dict = json.loads(config.to_json_best_effort())
+  folder = logs.open_run(workdir, as_dict, overwrite)
+  records = []
+  total = sum(row.train.epochs for row in rows.values())
+  with logs.Progress(total) as progress:
+    for name, row in rows.items():
+      progress.start(row.name)
+      records += experiment.train_and_evaluate(
+        row, data, folder / name, report=progress.advance
+      )
+  title = f'{data.name}: {config.seeds} seeds, test rows'
+  written = report.write(records, folder, FOOTNOTES, title)
+  about = logs.metadata(parallel.devices())
+  about['seconds'] = time.monotonic() - began
+  logs.atomic_write(folder / 'metadata.json', json.dumps(about, indent=2))
+  written.print()
+  print(f'{folder}: {logs.duration(about["seconds"])}')

@@ -4,9 +4,11 @@ import json
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mlc import build, calibration, checkpoint, evaluate, logs, loop
+from mlc import optimizer, train
 from mlc.errors import InputError
 from mlc.report import Record, rows_note
 
@@ -22,6 +24,31 @@ SCORES = (
 )
 
 
+def check(config, data) -> None:
+  """Raises InputError for what is wrong with `config` on `data`, in no time.
+
+  All but the numbers is tried: the model is traced, not run.
+  """
+  if config.seeds < 1:
+    raise InputError(
+      f'{config.seeds} seeds: train at least one run, --config.seeds=1'
+    )
+  model = build.model(config.model, config.encoder, data.num_labels)
+  for rule in config.decisions:
+    build.decision(rule)
+  infer = build.infer(config.inference)
+  rows = data.split('train')
+  loop.check(config.train, len(rows.y))
+
+  def trace(rows):
+    tx = optimizer.make(config.train.optimizer, num_steps=1)
+    structure = jax.tree.map(jnp.asarray, model.structure(data))
+    state = train.init(model, tx, structure, rows, jax.random.key(0))
+    infer(model, state.variables, rows.x, jax.random.key(0))
+
+  jax.eval_shape(trace, train.Batch(*(a[:2] for a in rows)))
+
+
 def train_and_evaluate(config, data, folder, *, report) -> list[Record]:
   """Trains K seeds of `config` on `data`, scores them on test, saves them.
 
@@ -29,12 +56,6 @@ def train_and_evaluate(config, data, folder, *, report) -> list[Record]:
   stopping, see validation rows only. Into `folder` go the checkpoint (with
   thresholds), metrics.jsonl and predictions_test.npz.
   """
-  if config.seeds < 1:
-    raise InputError(
-      f'{config.seeds} seeds: train at least one run, --config.seeds=1'
-    )
-  folder = pathlib.Path(folder)
-  folder.mkdir(parents=True, exist_ok=True)
   model = build.model(config.model, config.encoder, data.num_labels)
   infer, rules = build.infer(config.inference), tuple(config.decisions)
   seeds = list(range(config.seeds))
@@ -55,6 +76,8 @@ def train_and_evaluate(config, data, folder, *, report) -> list[Record]:
     thresholds_KxL=thresholds_KxL,
     **decode,
   )
+  folder = pathlib.Path(folder)
+  folder.mkdir(parents=True, exist_ok=True)
   checkpoint.save(
     folder / 'checkpoint',
     result.variables | {'thresholds': thresholds_KxL},

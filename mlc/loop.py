@@ -79,6 +79,21 @@ class Result(NamedTuple):
   train_seconds: float
 
 
+def check(config, num_rows: int) -> None:
+  """Raises InputError for what `fit` could not do with `config`."""
+  parallel.check(config.parallel)
+  batches.epoch_indices(num_rows, config.batch_size or num_rows, 0, 0)
+  if config.epochs < 1:
+    raise InputError(f'{config.epochs} epochs: give train.epochs=1 or more')
+  if config.optimizer.name == 'lbfgs' and (
+    config.batch_size or config.parallel != 'jit'
+  ):
+    raise InputError(
+      'lbfgs needs the whole objective in one place: set'
+      ' train.batch_size=0 and train.parallel=jit'
+    )
+
+
 def fit(
   model,
   data,
@@ -100,19 +115,13 @@ def fit(
   """
   if not seeds:
     raise InputError('no seeds: train at least one run, --config.seeds=1')
+  check(config, len(data.splits['train']))
   rows = {
     name: train.Batch(*jax.tree.map(jnp.asarray, tuple(data.split(name))))
     for name in ('train', 'valid')
   }
   num_rows = len(rows['train'].y_BxL)
   batch_size = config.batch_size or num_rows
-  if config.optimizer.name == 'lbfgs' and (
-    config.batch_size or config.parallel != 'jit'
-  ):
-    raise InputError(
-      'lbfgs needs the whole objective in one place: set'
-      " train.batch_size=0 and train.parallel='jit'"
-    )
   num_steps = -(-num_rows // batch_size) * config.epochs
   tx = optimizer.make(config.optimizer, num_steps)
   structure = jax.tree.map(jnp.asarray, model.structure(data))

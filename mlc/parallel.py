@@ -39,6 +39,12 @@ def over_runs(function, in_axes):
   return jax.vmap(function, in_axes=in_axes)
 
 
+def check(how: str) -> None:
+  """Raises InputError for a way that `wrap` does not know."""
+  if how not in ('jit', 'pmap'):
+    raise nearest(how, ('jit', 'pmap'), 'way of running in parallel')
+
+
 def wrap(run, how: str, *args):
   """`run(state, rows, idx, axis_name)` compiled for `args`.
 
@@ -52,8 +58,7 @@ def wrap(run, how: str, *args):
       functools.partial(run, axis_name=None), *args, donate_argnums=0
     )
     return executable
-  if how != 'pmap':
-    raise nearest(how, ('jit', 'pmap'), 'way of running in parallel')
+  check(how)
   shares = jax.local_device_count()
   mapped = jax.pmap(
     functools.partial(run, axis_name='data'),

@@ -11,8 +11,9 @@ from mlc import data
 from mlc.data import arff, catalog
 from mlc.errors import InputError
 
-# What shared statistics say: train and test rows, columns once nominal ones
-# are one-hot (`+ values - attributes`), labels, cardinality, density.
+# Counted from the files before this reader was written: train and test rows,
+# columns (nominal ones one-hot: `+ values - attributes`), labels, cardinality,
+# density.
 SPLIT = {
   'birds': (322, 323, 260 + 12 - 1, 19, 1.014, 0.0534),
   'emotions': (391, 202, 72, 6, 1.8685, 0.3114),
@@ -171,10 +172,17 @@ def test_files_that_are_not_there_are_refused(tmp_path):
   _refused('no such file', arff.read, arff_path, tmp_path / 'b.xml')
 
 
-def test_arff_with_labels_only_is_refused(tmp_path):
-  text = '@relation r\n@attribute a {0,1}\n@data\n1\n'
+@pytest.mark.parametrize(
+  'attributes, row, message',
+  [
+    ('', '1', 'every attribute is a label'),
+    ('@attribute b date "yyyy"\n', '1999,1', "'b' is of type date"),
+  ],
+)
+def test_arff_without_numbers_is_refused(tmp_path, attributes, row, message):
+  text = f'@relation r\n{attributes}@attribute a {{0,1}}\n@data\n{row}\n'
   paths = _write(tmp_path, text, '<labels><label name="a"/></labels>')
-  _refused('every attribute is a label', arff.read, *paths)
+  _refused(message, arff.read, *paths)
 
 
 def _refused(message, function, *args, **kwargs):
@@ -265,7 +273,8 @@ def _with(key, cells, value):
     ({'feature_names': ['a', 'a']}, "feature name 'a' stands twice"),
     ({'label_names': ['b', 'b']}, "label name 'b' stands twice"),
     ({'splits': {'train': [0], 'test': [1]}}, 'give train, valid and test'),
-    ({'splits': {'train': [0], 'valid': [1], 'test': []}}, "'test' is not"),
+    ({'splits': {'train': [0], 'valid': [1], 'test': np.arange(0)}},
+     "'test' is not"),
     ({'splits': {'train': [0], 'valid': [.5], 'test': [2]}}, "'valid' is not"),
     ({'splits': {'train': [0], 'valid': [1], 'test': [10]}}, 'from 0 to 9'),
     ({'splits': {'train': [-1], 'valid': [1], 'test': [2]}}, 'has row -1'),

@@ -59,7 +59,7 @@ def splits(given, num_rows: int, name: str) -> dict[str, np.ndarray]:
     )
   checked, owner_N = {}, [''] * num_rows
   for split in SPLITS:
-    rows = np.array(given[split])
+    rows = np.asarray(given[split])
     if rows.ndim != 1 or not rows.size or rows.dtype.kind not in 'iu':
       raise InputError(
         f'{name}: split {split!r} is not a list of row numbers: give at least'

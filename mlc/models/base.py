@@ -84,11 +84,11 @@ class Autoregressive(LabelModel):
   Write `logits`. `start` and `step` are a slow default in terms of it, for a
   model to replace where it can go on from what the earlier steps computed.
 
-  order: 'given' (label 0 first), 'random' (drawn at init), or the labels in
-    the order of prediction. y, logits and answers keep the ORIGINAL columns.
+  order: 'given' (label 0 first), 'random' (drawn at init), or '2,0,1': the
+    labels in the order of prediction. y, logits and answers keep the ORIGINAL columns.
   """
 
-  order: str | tuple[int, ...] = 'given'
+  order: str = 'given'
 
   capability: ClassVar[str] = 'steps'
   # Does the carry depend on the labels chosen alone, not on x? Enumeration
@@ -111,14 +111,16 @@ class Autoregressive(LabelModel):
       return jnp.arange(self.num_labels)
     if self.order == 'random':
       return jax.random.permutation(self.make_rng('order'), self.num_labels)
-    if isinstance(self.order, str) or (
-      sorted(self.order) != list(range(self.num_labels))
-    ):
+    try:
+      order = [int(label) for label in self.order.split(',')]
+    except ValueError:
+      order = []
+    if sorted(order) != list(range(self.num_labels)):
       raise InputError(
         f"order {self.order!r} of {self.num_labels} labels: give 'given',"
-        " 'random' or a permutation of the label indices"
+        " 'random' or each label's index once, as in '2,0,1'"
       )
-    return jnp.array(self.order)
+    return jnp.array(order)
 
   def logits(self, h, y_BxL) -> jax.Array:
     """BxL, in original columns; column l sees only labels before l in order."""
