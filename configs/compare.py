@@ -4,8 +4,8 @@ Command: python -m experiments.compare --config=configs/compare.py
   --workdir=runs/compare
 The argument names the rows: --config=configs/compare.py:chain,rnn. Each name
 is a file of this folder, so a model of your own joins without an edit here.
---config.data, --config.data_seed and --config.seeds apply to all rows,
---config.chain.train.epochs=10 to one.
+--config.data, --config.data_seed, --config.seeds and --config.epochs apply to
+all rows, --config.chain.train.patience=20 to one.
 """
 
 import importlib
@@ -35,6 +35,7 @@ def get_config(models: str = ','.join(MODELS)) -> ml_collections.ConfigDict:
   config.data_seed = 0
   config.standardise = True
   config.seeds = 5
+  config.epochs = 100  # At most, of the models trained on minibatches.
   config.models = tuple(name.strip() for name in models.split(','))
   here = pathlib.Path(__file__).parent
   known = {file.stem for file in here.glob('*.py')} - {'compare', 'default'}
@@ -44,5 +45,7 @@ def get_config(models: str = ','.join(MODELS)) -> ml_collections.ConfigDict:
     row = importlib.import_module(f'configs.{name}').get_config()
     for key in ('data', 'data_seed', 'standardise', 'seeds'):
       row[key] = config.get_ref(key)
+    if row.train.batch_size:
+      row.train.epochs = config.get_ref('epochs')
     config[name] = row
   return config

@@ -15,6 +15,7 @@ flags.mark_flags_as_required(['config', 'workdir'])
 
 
 def main(_):
+  """One table of all rows of the config."""
   config = CONFIG.value
   rows = {name: config[name] for name in config.models}
   main_lib.table(config, rows, WORKDIR.value, OVERWRITE.value)

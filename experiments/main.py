@@ -6,11 +6,8 @@ import pathlib
 import sys
 import time
 
-from absl import app
-from absl import flags
-from absl import logging
+from absl import app, flags, logging
 
-from mlc import data as data_lib
 from mlc import experiment, logs, parallel, report
 from mlc.errors import InputError
 
@@ -66,9 +63,7 @@ def table(config, rows: dict, workdir, overwrite: bool) -> None:
   config: the whole, which names the data and is saved in `workdir`.
   """
   began = time.monotonic()
-  data = data_lib.load(config.data, config.data_seed)
-  if config.standardise:
-    data = data.standardised()
+  data = experiment.load_data(config)
   # Before anything is written: what can be found wrong without training.
   for row in rows.values():
     experiment.check(row, data)

@@ -16,6 +16,7 @@ flags.mark_flags_as_required(['config', 'workdir'])
 
 
 def main(_):
+  """One table of the one model."""
   config = CONFIG.value
   rows = {config.name: config}
   main_lib.table(config, rows, WORKDIR.value, OVERWRITE.value)

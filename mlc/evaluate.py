@@ -67,7 +67,9 @@ def predict(
   for number, start in enumerate(range(0, num_rows, batch_size)):
     # The last batch is filled with its last row, and cut below.
     idx = np.minimum(np.arange(start, start + batch_size), num_rows - 1)
-    x, y_BxL = jax.tree.map(lambda a, i=idx: jnp.asarray(a[i]), (rows.x, rows.y))
+    x, y_BxL = jax.tree.map(
+      lambda a, i=idx: jnp.asarray(a[i]), (rows.x, rows.y)
+    )
     keys = jax.random.split(
       jax.random.fold_in(jax.random.key(seed), number), num_runs
     )
@@ -99,7 +101,7 @@ def predict(
 
 
 def scores(predictions: Predictions, rows) -> dict[str, dict[str, Any]]:
-  """decision -> metric -> K values. LRAP and NLL are the model's, so equal."""
+  """Decision -> metric -> K values. LRAP and NLL are the model's, so equal."""
   y_NxL, mask_NxL = jnp.asarray(rows.y), jnp.asarray(rows.mask)
   complete_N = jnp.asarray(rows.mask.all(-1))
 

@@ -5,10 +5,20 @@ import pathlib
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 
-from mlc import build, calibration, checkpoint, evaluate, logs, loop
-from mlc import optimizer, train
+from mlc import (
+  build,
+  calibration,
+  checkpoint,
+  evaluate,
+  logs,
+  loop,
+  optimizer,
+  train,
+)
+from mlc.data import Dataset, load
 from mlc.errors import InputError
 from mlc.report import Record, rows_note
 
@@ -22,6 +32,12 @@ SCORES = (
   'lrap',
   'nll',
 )
+
+
+def load_data(config) -> Dataset:
+  """The data set that `config` names, standardised if it says so."""
+  data = load(config.data, config.data_seed)
+  return data.standardised() if config.standardise else data
 
 
 def check(config, data) -> None:
@@ -57,30 +73,27 @@ def train_and_evaluate(config, data, folder, *, report) -> list[Record]:
   thresholds), metrics.jsonl and predictions_test.npz.
   """
   model = build.model(config.model, config.encoder, data.num_labels)
-  infer, rules = build.infer(config.inference), tuple(config.decisions)
+  infer = build.infer(config.inference)
   seeds = list(range(config.seeds))
   result = loop.fit(model, data, config.train, seeds, report=report)
-  decode = dict(batch_size=config.decode_batch)
   valid = data.split('valid')
-  on_valid = evaluate.predict(model, result.variables, valid, infer, **decode)
+  on_valid = evaluate.predict(
+    model, result.variables, valid, infer, batch_size=config.decode_batch
+  )
   thresholds_KxL = jax.vmap(
     calibration.per_label_thresholds, in_axes=(0, None, None)
-  )(on_valid.marginals_KxNxL, valid.y, valid.mask)
-  test = data.split('test')
-  on_test = evaluate.predict(
-    model,
-    result.variables,
-    test,
-    infer,
-    rules,
-    thresholds_KxL=thresholds_KxL,
-    **decode,
+  )(
+    jnp.asarray(on_valid.marginals_KxNxL),
+    jnp.asarray(valid.y),
+    jnp.asarray(valid.mask),
   )
+  variables = result.variables | {'thresholds': thresholds_KxL}
+  on_test = _predict(config, model, variables, data.split('test'))
   folder = pathlib.Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
   checkpoint.save(
     folder / 'checkpoint',
-    result.variables | {'thresholds': thresholds_KxL},
+    variables,
     {
       'config': json.loads(config.to_json_best_effort()),
       'label_names': list(data.label_names),
@@ -92,11 +105,50 @@ def train_and_evaluate(config, data, folder, *, report) -> list[Record]:
   )
   logs.write_jsonl(folder / 'metrics.jsonl', result.history)
   save_predictions(folder / 'predictions_test.npz', on_test, data.label_names)
-  return _records(config, data, result, on_test, test)
+  return _records(
+    config, data.name, result.train_seconds, on_test, data.split('test')
+  )
+
+
+def evaluate_saved(folder, split: str) -> tuple[list[Record], str]:
+  """Scores what `train_and_evaluate` saved -> (records, title of the table).
+
+  The model, its structure and its thresholds come from the checkpoint; the
+  data must be what it was trained on.
+  """
+  variables, about = checkpoint.restore(pathlib.Path(folder) / 'checkpoint')
+  config = ml_collections.ConfigDict(about['config'])
+  data = load_data(config)
+  if data.checksum != about['data_checksum']:
+    raise InputError(
+      f'{folder}: {data.name} has changed since it was trained (checksum'
+      f' {about["data_checksum"]} then, {data.checksum} now): train again'
+    )
+  model = build.model(config.model, config.encoder, len(about['label_names']))
+  rows = data.split(split)
+  predictions = _predict(config, model, variables, rows)
+  records = _records(
+    config, data.name, about['train_seconds'], predictions, rows
+  )
+  return records, f'{data.name}: {config.seeds} seeds, {split} rows'
+
+
+def _predict(config, model, variables, rows) -> evaluate.Predictions:
+  variables = dict(variables)
+  thresholds_KxL = variables.pop('thresholds')
+  return evaluate.predict(
+    model,
+    variables,
+    rows,
+    build.infer(config.inference),
+    tuple(config.decisions),
+    batch_size=config.decode_batch,
+    thresholds_KxL=thresholds_KxL,
+  )
 
 
 def save_predictions(path, predictions, label_names) -> None:
-  """marginals and one array per decision (KxNxL), label names; no pickle."""
+  """Marginals and one array per decision (KxNxL), label names; no pickle."""
   path = pathlib.Path(path)
   unfinished = path.with_name(f'.{path.name}.tmp')
   with unfinished.open('wb') as file:
@@ -116,18 +168,18 @@ def inference_name(config) -> str:
   return f'{config.name}({options})' if options else config.name
 
 
-def _records(config, data, result, predictions, rows) -> list[Record]:
+def _records(
+  config, data_name, train_seconds, predictions, rows
+) -> list[Record]:
   records = []
   for rule, values in evaluate.scores(predictions, rows).items():
     note = rows_note(values.pop('unseen'))
-    key = (data.name, config.name, inference_name(config.inference), rule)
+    key = (data_name, config.name, inference_name(config.inference), rule)
     for metric in SCORES:
       per_seed = tuple(map(float, values[metric]))
       records.append(
         Record(*key, metric, per_seed, note if metric == 'nll' else '')
       )
-    records.append(Record(*key, 'train_seconds', (result.train_seconds,)))
-    records.append(
-      Record(*key, 'decode_seconds', (predictions.seconds[rule],))
-    )
+    records.append(Record(*key, 'train_seconds', (train_seconds,)))
+    records.append(Record(*key, 'decode_seconds', (predictions.seconds[rule],)))
   return records

@@ -20,7 +20,7 @@ def exact(model, variables, x, key=None) -> Posterior:
     return _support(model, variables, x)
   if isinstance(model, base.Ensemble):
     if not isinstance(model.member, base.Autoregressive):
-      return _union(model, variables, x, lambda *v: exact(*v, x))
+      return _union(model, variables, x, lambda m, v: exact(m, v, x))
     return _mean_of_trees(model, variables, x)
   y_UxL, logw_BxU = _tree(model, variables, x)
   return Candidates(y_UxL[None], logw_BxU)
@@ -44,7 +44,7 @@ def beam(model, variables, x, key=None, *, width: int = 8) -> Candidates:
     logw_BxS, index_BxS = jax.lax.top_k(support.logw_BxS, keep)
     return Candidates(support.y_BxSxL[0][index_BxS], logw_BxS)
   if isinstance(model, base.Ensemble):
-    return _union(model, variables, x, lambda *v: beam(*v, x, width=width))
+    return _union(model, variables, x, lambda m, v: beam(m, v, x, width=width))
   return _beam(model, variables, x, min(width, 2**model.num_labels))
 
 
@@ -125,9 +125,7 @@ def _mean_of_trees(model, variables, x) -> Candidates:
 
   # A member at a time: memory holds two enumerations, not K.
   total_BxU = jnp.full((base.batch_size(x), 2**num_labels), -jnp.inf)
-  total_BxU, _ = jax.lax.scan(
-    add, total_BxU, model.member_variables(variables)
-  )
+  total_BxU, _ = jax.lax.scan(add, total_BxU, model.member_variables(variables))
   return Candidates(
     base.all_label_sets(num_labels)[None], total_BxU - jnp.log(model.size)
   )

@@ -132,9 +132,9 @@ def fit(
     return Fit(
       state=state,
       best_params=jax.tree.map(jnp.copy, state.params),
-      best_loss=jnp.inf,
-      since_best=0,
-      running=True,
+      best_loss=jnp.array(jnp.inf),
+      since_best=jnp.array(0),
+      running=jnp.array(True),
     )
 
   clock = time.perf_counter()

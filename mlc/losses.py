@@ -14,7 +14,7 @@ def bce(logits: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def bernoulli(logits: jax.Array) -> jax.Array:
-  """log p(0), log p(1) on a new last axis."""
+  """Log p(0), log p(1) on a new last axis."""
   # One exp and one log for both, where two log_sigmoids take twice that.
   tail = jnp.log1p(jnp.exp(-jnp.abs(logits)))
   return jnp.stack(

@@ -11,16 +11,6 @@ Source: Zhang and Zhou, IEEE TKDE 26, 2014; LRAP as scikit-learn.
 import jax
 import jax.numpy as jnp
 
-HIGHER_IS_BETTER: dict[str, bool] = {
-  'hamming_loss': False,
-  'subset_accuracy': True,
-  'example_f1': True,
-  'micro_f1': True,
-  'macro_f1': True,
-  'lrap': True,
-  'nll': False,
-}
-
 
 def hamming_loss(yhat_NxL, y_NxL, mask_NxL) -> jax.Array:
   """Share of observed cells that are wrong."""

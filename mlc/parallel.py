@@ -5,6 +5,7 @@ all that differs between data-parallel shares.
 """
 
 import functools
+import os
 import time
 
 import jax
@@ -20,7 +21,7 @@ def devices() -> list[str]:
 
 def cache_compilations(folder: str) -> None:
   """Keeps every compiled program in `folder`, for the next process."""
-  if jax.config.jax_compilation_cache_dir is None:
+  if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
     jax.config.update('jax_compilation_cache_dir', folder)
   # The defaults skip programs that compile in under a second.
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)

@@ -169,9 +169,11 @@ def check_marginals(c: Case):
   else:
     weights_BxS = np.exp(np.asarray(posterior.logw_BxS))
     np.testing.assert_allclose(weights_BxS.sum(1), 1, atol=1e-5)
-    found_BxL = np.einsum('bs,bsl->bl', weights_BxS, np.broadcast_to(
-      posterior.y_BxSxL, (*weights_BxS.shape, L)
-    ))
+    found_BxL = np.einsum(
+      'bs,bsl->bl',
+      weights_BxS,
+      np.broadcast_to(posterior.y_BxSxL, (*weights_BxS.shape, L)),
+    )
   np.testing.assert_allclose(found_BxL, expected_BxL, atol=1e-5)
   if isinstance(c.model, base.Energy) or c.model.independent:
     found_BxL = c.apply('marginals', c.x)
@@ -180,9 +182,9 @@ def check_marginals(c: Case):
 
 def check_full_beam(c: Case):
   """A beam of width 2^L finds every label set, at its probability."""
-  found = jax.jit(
-    functools.partial(inference.beam, c.model, width=2**L)
-  )(c.variables, c.x)
+  found = jax.jit(functools.partial(inference.beam, c.model, width=2**L))(
+    c.variables, c.x
+  )
   p_BxU = c.joint()
   for b in range(B):
     total_U = np.zeros(2**L)
@@ -218,9 +220,7 @@ def check_steps(c: Case):
     np.testing.assert_allclose(
       special.logsumexp(logp_Bx2, axis=1), 0, atol=1e-5
     )
-  np.testing.assert_allclose(
-    c.apply('log_prob', c.x, c.y), total_B, atol=2e-5
-  )
+  np.testing.assert_allclose(c.apply('log_prob', c.x, c.y), total_B, atol=2e-5)
 
 
 def check_causal(c: Case):

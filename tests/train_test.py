@@ -110,7 +110,9 @@ def test_early_stopping_freezes_each_run_at_its_own_best(data):
 
 
 def test_padding_rows_change_nothing(data):
-  model = contract.make(type(build.model({'name': 'chain'}, {'name': 'MLP'}, 4)))
+  model = contract.make(
+    type(build.model({'name': 'chain'}, {'name': 'MLP'}, 4))
+  )
   state, rows = contract.start(model)
   tx = optimizer.make(contract.sgd().optimizer, 1)
   step = jax.jit(functools.partial(train.train_step, model=model, tx=tx))

@@ -85,7 +85,8 @@ class Autoregressive(LabelModel):
   model to replace where it can go on from what the earlier steps computed.
 
   order: 'given' (label 0 first), 'random' (drawn at init), or '2,0,1': the
-    labels in the order of prediction. y, logits and answers keep the ORIGINAL columns.
+    labels in the order of prediction. y, logits and answers keep their
+    ORIGINAL columns.
   """
 
   order: str = 'given'
@@ -188,9 +189,10 @@ class Autoregressive(LabelModel):
 
     def body(state, step):
       carry, prev_B = state
-      carry, logp_BxV = model.apply(
+      out: Any = model.apply(
         variables, memory, carry, prev_B, step, method='advance'
       )
+      carry, logp_BxV = out
       prev_B = jax.random.categorical(jax.random.fold_in(key, step), logp_BxV)
       return (carry, prev_B), prev_B
 
@@ -223,7 +225,7 @@ class Energy(LabelModel):
     return jax.nn.log_softmax(self.score(h, self.support_UxL), axis=-1)
 
   def _agree(self, y_BxL, mask_BxL):
-    """BxU: does y agree with the label set in all observed labels?"""
+    """BxU: True where y agrees with the label set in all observed labels."""
     y_BxL = y_BxL.astype(jnp.float32)
     support_UxL = self.support_UxL.astype(jnp.float32)
     # A count of agreements by two matrix products, so nothing is BxUxL.
@@ -277,7 +279,7 @@ class Ensemble(LabelModel):
       lambda member, args: getattr(member, method)(*args, **kwargs),
       variable_axes={'params': 0, 'structure': 0},
       split_rngs={'params': True, 'order': True, 'dropout': True},
-      in_axes=None,
+      in_axes=None,  # pyright: ignore[reportArgumentType]
       axis_size=self.size,
     )
     return call(self.member, args)

@@ -27,7 +27,7 @@ class Model(independent.Model):
       lambda encoder, x: encoder(x, train=train),
       variable_axes={'params': 0},
       split_rngs={'params': True, 'dropout': True},
-      in_axes=None,
+      in_axes=None,  # pyright: ignore[reportArgumentType]
       axis_size=self.num_labels,
     )
     return encode(self.encoder, x)

@@ -1,0 +1,143 @@
+"""The commands of the README, in a process of their own, on river's yeast."""
+
+import csv
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def run(module, *flags, **environment):
+  return subprocess.run(
+    [sys.executable, '-m', f'experiments.{module}', *flags],
+    cwd=ROOT,
+    env={k: v for k, v in os.environ.items() if k != 'MLC_DATA'} | environment,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def compare(workdir, *flags, models='chain,powerset', **environment):
+  return run(
+    'compare', f'--config=configs/compare.py:{models}', f'--workdir={workdir}',
+    *flags, **environment,
+  )  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('runs') / 'compare'
+  done = compare(workdir, '--config.seeds=2', '--config.epochs=2')
+  assert done.returncode == 0, done.stderr
+  return workdir, done
+
+
+def test_table_has_every_row_and_no_noise(finished):
+  workdir, done = finished
+  with (workdir / 'table.csv').open() as file:
+    rows = list(csv.DictReader(file))
+  found = {(row['model'], row['decision']) for row in rows}
+  rules = ('hamming', 'subset', 'f1', 'threshold')
+  assert found == {(m, d) for m in ('chain', 'powerset') for d in rules}
+  assert 'inf (' in done.stdout
+  assert 'a heuristic' in done.stdout
+  assert '[100%] done' in done.stderr
+  assert 'I1' not in done.stderr and 'Traceback' not in done.stderr
+  assert (workdir / 'table.png').read_bytes()[:4] == b'\x89PNG'
+
+
+def test_predictions_score_what_the_table_says(finished):
+  workdir, _ = finished
+  from mlc import data
+
+  test = data.load('yeast').split('test')
+  with (workdir / 'table.csv').open() as file:
+    rows = list(csv.DictReader(file))
+  for model in ('chain', 'powerset'):
+    with np.load(workdir / model / 'predictions_test.npz') as saved:
+      for rule in ('hamming', 'subset', 'f1', 'threshold'):
+        loss = (saved[rule] != test.y[None]).mean(axis=(1, 2))
+        (row,) = (
+          r
+          for r in rows
+          if (r['model'], r['decision'], r['metric'])
+          == (model, rule, 'hamming_loss')
+        )
+        np.testing.assert_allclose(float(row['mean']), loss.mean(), rtol=1e-5)
+        np.testing.assert_allclose(float(row['std']), loss.std(ddof=1), 1e-3)
+
+
+def test_evaluate_gives_the_same_numbers_from_what_was_saved(finished):
+  workdir, _ = finished
+  done = run('evaluate', f'--workdir={workdir / "chain"}')
+  assert done.returncode == 0, done.stderr
+  with (workdir / 'table.csv').open() as file:
+    rows = {
+      (r['decision'], r['metric']): float(r['mean'])
+      for r in csv.DictReader(file)
+      if r['model'] == 'chain'
+    }
+  lines = [line.split() for line in done.stdout.splitlines()]
+  found = {line[2]: line for line in lines if line[:2] == ['chain', 'exact']}
+  assert f'{rows["hamming", "hamming_loss"]:.3f}' in ' '.join(found['hamming'])
+  assert f'{rows["hamming", "nll"]:.3f}' in ' '.join(found['hamming'])
+
+
+@pytest.mark.parametrize(
+  'flag, message',
+  [
+    ('--config.data=yeats', "unknown data set 'yeats'; did you mean: yeast"),
+    ('--config.data=mulan/yeast', 'MLC_DATA is not set'),
+    ('--config.seeds=0', '0 seeds'),
+    ('--config.sedes=3', 'no config key \'sedes\' Did you mean "seeds"'),
+    ('--config.chain.train.batch_size=5000', 'batch_size 5000 is larger'),
+    ('--config.chain.model.name=chian', "unknown model 'chian'; did you mean"),
+    ('--config.chain.model.order=0,0', "order '0,0' of 14 labels"),
+    ('--config.chain.inference.name=exat', 'did you mean: exact'),
+    ('--config.chain.train.parallel=mesh', 'did you mean: jit, pmap'),
+    ('--config.chain.train.optimizer.name=adam', 'did you mean: adamw'),
+  ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(flag, message, tmp_path):
+  done = compare(tmp_path / 'run', flag, models='chain')
+  assert done.returncode == 1
+  (line,) = done.stderr.strip().splitlines()
+  assert line.startswith('error: ') and message in line
+  assert done.stdout == ''
+  assert not (tmp_path / 'run').exists()
+
+
+def test_unknown_model_config_lists_the_nearest(tmp_path):
+  done = compare(tmp_path / 'run', models='chian')
+  assert done.returncode == 1
+  assert done.stderr.strip() == (
+    "error: unknown model config 'chian'; did you mean: chain, chain_linear?"
+  )
+
+
+def test_a_folder_of_another_config_is_refused_and_overwritten(finished):
+  workdir, _ = finished
+  flags = ('--config.seeds=1', '--config.epochs=2')
+  done = compare(workdir, *flags, models='powerset')
+  assert done.returncode == 1
+  assert 'is of another config: ' in done.stderr
+  assert '--overwrite' in done.stderr
+  before = (workdir / 'table.csv').read_text()
+  done = compare(workdir, *flags, '--overwrite', models='powerset')
+  assert done.returncode == 0, done.stderr
+  assert (workdir / 'table.csv').read_text() != before
+  assert not (workdir / 'chain').exists()
+
+
+def test_a_set_that_mlc_data_lacks_is_named(tmp_path):
+  done = compare(
+    tmp_path / 'run', '--config.data=mulan/yeast', MLC_DATA=str(tmp_path)
+  )
+  assert done.returncode == 1
+  assert f'MLC_DATA={tmp_path} has no mulan/yeast' in done.stderr
