@@ -56,10 +56,12 @@ def check(config, data) -> None:
   rows = data.split('train')
   loop.check(config.train, len(rows.y))
 
+  structure = model.structure(data)
+
   def trace(rows):
     tx = optimizer.make(config.train.optimizer, num_steps=1)
-    structure = jax.tree.map(jnp.asarray, model.structure(data))
-    state = train.init(model, tx, structure, rows, jax.random.key(0))
+    arrays = jax.tree.map(jnp.asarray, structure)
+    state = train.init(model, tx, arrays, rows, jax.random.key(0))
     infer(model, state.variables, rows.x, jax.random.key(0))
 
   jax.eval_shape(trace, train.Batch(*(a[:2] for a in rows)))

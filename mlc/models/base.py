@@ -105,7 +105,7 @@ class Autoregressive(LabelModel):
   def structure(self, data):
     # A label that is constant in training has its maximum likelihood at
     # infinite logits: it gets a fixed, finite one instead (NaN elsewhere).
-    return {'constant': jnp.asarray(data.constant_L, jnp.float32)}
+    return {'constant': np.asarray(data.constant_L, np.float32)}
 
   def _draw_order(self):
     if self.order == 'given':
