@@ -43,9 +43,11 @@ def get_config(models: str = ','.join(MODELS)) -> ml_collections.ConfigDict:
     if name not in known:
       raise nearest(name, known, 'model config')
     row = importlib.import_module(f'configs.{name}').get_config()
-    for key in ('data', 'data_seed', 'standardise', 'seeds'):
+    for key in ('data', 'data_seed', 'standardise'):
       row[key] = config.get_ref(key)
+    # A sum follows the whole, but an override of it stays with the row.
+    row.seeds = config.get_ref('seeds') + 0
     if row.train.batch_size:
-      row.train.epochs = config.get_ref('epochs')
+      row.train.epochs = config.get_ref('epochs') + 0
     config[name] = row
   return config

@@ -15,7 +15,7 @@ def get_config(data: str = 'yeast') -> ml_collections.ConfigDict:
   config.encoder = ml_collections.ConfigDict(
     {'name': 'MLP', 'widths': (256,), 'dropout': 0.5}
   )
-  config.inference = ml_collections.ConfigDict({'name': 'exact'})
+  config.inference = 'exact'
   config.decisions = ('hamming', 'subset', 'f1', 'threshold')
   config.decode_batch = 64  # Rows decoded at once.
   config.train = ml_collections.ConfigDict(

@@ -8,5 +8,5 @@ def get_config(data: str = 'yeast'):
   config = default.get_config(data)
   config.name = 'rnn'
   config.model = {'name': 'rnn', 'order': 'given', 'width': 64}
-  config.inference = {'name': 'beam', 'width': 16}
+  config.inference = 'beam(width=16)'
   return config

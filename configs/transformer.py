@@ -14,5 +14,5 @@ def get_config(data: str = 'yeast'):
     'heads': 4,
     'depth': 1,
   }
-  config.inference = {'name': 'beam', 'width': 16}
+  config.inference = 'beam(width=16)'
   return config

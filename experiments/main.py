@@ -65,6 +65,11 @@ def table(config, rows: dict, workdir, overwrite: bool) -> None:
   began = time.monotonic()
   data = experiment.load_data(config)
   # Before anything is written: what can be found wrong without training.
+  names = [row.name for row in rows.values()]
+  if len(set(names)) < len(names):
+    raise InputError(
+      f'two rows have one name among {names}: set config.name in each config'
+    )
   for row in rows.values():
     experiment.check(row, data)
   as_dict = json.loads(config.to_json_best_effort())

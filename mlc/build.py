@@ -1,12 +1,13 @@
 """Config -> objects: the only file where a string becomes an object."""
 
+import ast
 import functools
 import importlib
 import inspect
 import pkgutil
 
 from mlc import decisions, encoders, inference
-from mlc.errors import nearest
+from mlc.errors import InputError, nearest
 import mlc.models
 
 
@@ -21,7 +22,7 @@ def model(config, encoder_config, num_labels: int):
   if name not in names or name == 'base':
     raise nearest(name, set(names) - {'base'}, 'model')
   cls = importlib.import_module(f'mlc.models.{name}').Model
-  fields = _arguments(config, cls)
+  fields = _arguments(config, cls, config['name'])
   for key, value in fields.items():
     if hasattr(value, 'keys'):
       fields[key] = model(value, encoder_config, num_labels)
@@ -32,13 +33,25 @@ def model(config, encoder_config, num_labels: int):
 def encoder(config):
   """The class of mlc/encoders.py with the other keys as its fields."""
   cls = _find(encoders, config['name'], 'encoder')
-  return cls(**_arguments(config, cls))
+  return cls(**_arguments(config, cls, config['name']))
 
 
-def infer(config):
-  """A method of mlc/inference.py: (model, variables, x, key) -> posterior."""
-  method = _find(inference, config['name'], 'inference method')
-  return functools.partial(method, **_arguments(config, method))
+def infer(call: str):
+  """'exact', 'beam(width=16)': a method of mlc/inference.py, with options.
+
+  -> a function (model, variables, x, key) -> posterior.
+  """
+  name, _, options = call.partition('(')
+  try:
+    node = ast.parse(f'f({options}' if options else 'f()', mode='eval').body
+    assert isinstance(node, ast.Call) and not node.args
+    config = {k.arg: ast.literal_eval(k.value) for k in node.keywords}
+  except (SyntaxError, ValueError, AssertionError):
+    raise InputError(
+      f'inference {call!r}: give a name, with options as in beam(width=16)'
+    ) from None
+  method = _find(inference, name, 'inference method')
+  return functools.partial(method, **_arguments(config, method, name))
 
 
 def decision(name: str):
@@ -59,13 +72,26 @@ def _find(module, name, what):
   return own[name]
 
 
-def _arguments(config, function):
+# What a config cannot set: it is given by the caller or by flax.
+GIVEN = {'model', 'variables', 'x', 'key', 'num_labels', 'encoder'} | {
+  *('name', 'parent')
+}
+
+
+def _arguments(config, function, name):
   """The keys of `config` but its name, each one that `function` knows."""
   known = inspect.signature(function).parameters
+  known = {key: known[key] for key in known if key not in GIVEN}
   arguments = {key: value for key, value in config.items() if key != 'name'}
   for key, value in arguments.items():
     if key not in known:
-      raise nearest(key, known, f'option of {config["name"]}')
+      raise nearest(key, known, f'option of {name}')
     if isinstance(value, list):  # A config read back from JSON.
-      arguments[key] = tuple(value)
+      arguments[key] = value = tuple(value)
+    default = known[key].default
+    if isinstance(default, int | str) and type(value) is not type(default):
+      raise InputError(
+        f'option {key}={value!r} of {name}: give a {type(default).__name__},'
+        f' as in {key}={default!r}'
+      )
   return arguments

@@ -2,6 +2,8 @@
 
 from flax import linen as nn
 
+from mlc.errors import InputError
+
 
 class Linear(nn.Module):
   """h = x: every head or link on it is then linear in the features."""
@@ -19,6 +21,11 @@ class MLP(nn.Module):
 
   @nn.compact
   def __call__(self, x_BxD, *, train: bool = False):
+    if min(self.widths, default=1) < 1 or not 0 <= self.dropout < 1:
+      raise InputError(
+        f'MLP of widths {self.widths} and dropout {self.dropout}: give widths'
+        ' of 1 or more and a dropout in [0, 1)'
+      )
     h = x_BxD
     for width in self.widths:
       h = nn.gelu(nn.LayerNorm()(nn.Dense(width)(h)))

@@ -50,6 +50,13 @@ def check(config, data) -> None:
       f'{config.seeds} seeds: train at least one run, --config.seeds=1'
     )
   model = build.model(config.model, config.encoder, data.num_labels)
+  if config.decode_batch < 1:
+    raise InputError(
+      f'decode_batch {config.decode_batch}: give the rows to decode at once, 1'
+      ' or more'
+    )
+  if not config.decisions:
+    raise InputError("no decisions: give one, decisions=('hamming',)")
   for rule in config.decisions:
     build.decision(rule)
   infer = build.infer(config.inference)
@@ -164,19 +171,13 @@ def save_predictions(path, predictions, label_names) -> None:
   unfinished.replace(path)
 
 
-def inference_name(config) -> str:
-  """'exact', 'beam(width=16)'."""
-  options = ', '.join(f'{k}={v}' for k, v in config.items() if k != 'name')
-  return f'{config.name}({options})' if options else config.name
-
-
 def _records(
   config, data_name, train_seconds, predictions, rows
 ) -> list[Record]:
   records = []
   for rule, values in evaluate.scores(predictions, rows).items():
     note = rows_note(values.pop('unseen'))
-    key = (data_name, config.name, inference_name(config.inference), rule)
+    key = (data_name, config.name, config.inference, rule)
     for metric in SCORES:
       per_seed = tuple(map(float, values[metric]))
       records.append(

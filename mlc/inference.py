@@ -35,6 +35,7 @@ def beam(model, variables, x, key=None, *, width: int = 8) -> Candidates:
   """The label sets that a beam search ends with, best first; width 1: greedy.
 
   logw is the exact log p(y | x) of each. A width of 2^L or more enumerates.
+  Of an ensemble: what the beams of its members end with, once each.
   """
   if width < 1:
     raise InputError(f'beam of width {width}: give a width of 1 or more')
@@ -194,8 +195,11 @@ def _union(model, variables, x, infer) -> Candidates:
     jnp.einsum('bsl,btl->bst', signs_BxSxL, signs_BxSxL) == model.num_labels
   )
   repeated_BxS = jnp.tril(same_BxSxS, -1).any(-1)
+  logw_BxS = jnp.where(repeated_BxS, -jnp.inf, log_prob(y_BxSxL))
+  order_BxS = jnp.argsort(-logw_BxS, axis=1)
   return Candidates(
-    y_BxSxL, jnp.where(repeated_BxS, -jnp.inf, log_prob(y_BxSxL))
+    jnp.take_along_axis(y_BxSxL, order_BxS[..., None], axis=1),
+    jnp.take_along_axis(logw_BxS, order_BxS, axis=1),
   )
 
 

@@ -47,6 +47,7 @@ def epoch(
 
   state, scalars = jax.lax.scan(body, fit.state, idx_TxB)
   loss = valid_loss(state.variables, rows['valid'])
+  grad_norm = scalars['grad_norm'][-1]
   # Without early stopping the last parameters are the best.
   better = (loss < fit.best_loss) | (patience == 0)
   since_best = jnp.where(better, 0, fit.since_best + 1)
@@ -58,11 +59,11 @@ def epoch(
     ),
     best_loss=jnp.where(better, loss, fit.best_loss),
     since_best=since_best,
-    running=running & (scalars['grad_norm'][-1] > tolerance),
+    running=running & ((tolerance == 0) | (grad_norm > tolerance)),
   )
   scalars = {
     'train_loss': scalars['loss'],
-    'grad_norm': scalars['grad_norm'][-1],
+    'grad_norm': grad_norm,
     'valid_loss': loss,
   }
   return jax.tree.map(
@@ -85,6 +86,8 @@ def check(config, num_rows: int) -> None:
   batches.epoch_indices(num_rows, config.batch_size or num_rows, 0, 0)
   if config.epochs < 1:
     raise InputError(f'{config.epochs} epochs: give train.epochs=1 or more')
+  if config.patience < 0:
+    raise InputError(f'patience {config.patience}: give 0 (none) or more')
   if config.optimizer.name == 'lbfgs' and (
     config.batch_size or config.parallel != 'jit'
   ):
@@ -169,7 +172,7 @@ def fit(
     running = np.asarray(fits.running)
     fits, scalars = run_epoch(fits, rows, indices(number))
     scalars = jax.device_get(scalars)
-    _check_finite(scalars, running, seeds, number)
+    _check_finite(scalars, running, seeds, number, config.patience)
     history.append(_summary(scalars, running, seeds, number))
     valid = scalars['valid_loss'][running].mean()
     left = np.asarray(fits.running)
@@ -180,11 +183,17 @@ def fit(
   variables = {'params': fits.best_params, 'structure': fits.state.structure}
   jax.block_until_ready(variables)
   train_seconds = time.perf_counter() - clock
+  # A loss is taken before its update: the last update may have exploded.
+  if not all(np.isfinite(p).all() for p in jax.tree.leaves(fits.best_params)):
+    raise InputError(
+      'parameters are not finite after the last step: lower train.optimizer.lr'
+    )
   return Result(variables, history, compile_seconds, train_seconds)
 
 
-def _check_finite(scalars, running, seeds, number):
+def _check_finite(scalars, running, seeds, number, patience):
   """Raises if a run that had not stopped met a loss that is not finite."""
+  blind = running & np.isnan(scalars['valid_loss']) & (patience > 0)
   bad_KxT = ~np.isfinite(scalars['train_loss']) & running[:, None]
   if bad_KxT.any():
     run, step = np.argwhere(bad_KxT)[0]
@@ -192,6 +201,11 @@ def _check_finite(scalars, running, seeds, number):
     raise InputError(
       f'the loss is not finite at step {step} (epoch {number + 1}, seed'
       f' {seeds[run]}): lower train.optimizer.lr, or look at the features'
+    )
+  if blind.any():
+    raise InputError(
+      f'there is no validation loss after epoch {number + 1}: no validation row'
+      ' has the labels that the model needs; set train.patience=0'
     )
 
 

@@ -2,7 +2,8 @@
 
 Masked cells (mask 0) count nowhere: a row is judged on its observed labels, a
 label on its observed rows, and a row or label with nothing observed, such as
-padding, is left out; with nothing observed at all the value is nan.
+padding, is left out; with nothing observed at all the value is nan. A soft
+label counts as its nearer side, in NLL as the cross-entropy it adds.
 Zero division: example-based 0/0 = 1 (an empty answer to an empty row is
 right); label-based (macro) and micro 0/0 = 0, scikit-learn's default.
 Source: Zhang and Zhou, IEEE TKDE 26, 2014; LRAP as scikit-learn.

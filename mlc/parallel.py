@@ -68,12 +68,13 @@ def wrap(run, how: str, *args):
     out_axes=None,  # pyright: ignore[reportArgumentType]
   )
 
-  def call(state, rows, idx):
+  def shared_out(idx):
     idx = np.asarray(idx)
     lacking = -idx.shape[-1] % shares
     widths = [(0, 0)] * (idx.ndim - 1) + [(0, lacking)]
     idx = np.pad(idx, widths, constant_values=-1)
-    idx = np.stack(np.split(idx, shares, axis=-1))
-    return mapped(state, rows, idx)
+    return np.stack(np.split(idx, shares, axis=-1))
 
-  return call
+  state, rows, idx = args
+  executable = mapped.lower(state, rows, shared_out(idx)).compile()
+  return lambda state, rows, idx: executable(state, rows, shared_out(idx))

@@ -34,8 +34,8 @@ class State(struct.PyTreeNode):
 
 def init(model, tx, structure, batch: Batch, key) -> State:
   """A new State; the rng streams of one run all come from `key`."""
-  streams = ('params', 'order', 'dropout')
-  rngs = dict(zip(streams, jax.random.split(key, len(streams)), strict=True))
+  params_key, order_key, dropout_key, key = jax.random.split(key, 4)
+  rngs = {'params': params_key, 'order': order_key, 'dropout': dropout_key}
   # Not model.init: what `structure` gives must stand before any parameter is
   # made, since its shapes decide theirs.
   _, variables = model.apply(
@@ -48,7 +48,7 @@ def init(model, tx, structure, batch: Batch, key) -> State:
   params = variables['params']
   return State(
     step=jnp.zeros((), jnp.int32),
-    key=jax.random.fold_in(key, 1),
+    key=key,
     params=params,
     structure=variables.get('structure', {}),
     opt_state=tx.init(params),
@@ -76,9 +76,11 @@ def train_step(
 ) -> tuple[State, dict[str, jax.Array]]:
   """One update on `batch`, or on a device's share of it under `axis_name`.
 
-  The objective is sum(losses) / sum(weights) + l2 / 2 |kernels|^2, the sums
-  over all devices: a mean of the devices' means would be wrong for a padded
-  batch. Scalars out: loss (the first term) and grad_norm.
+  The objective is sum(losses) / sum(weights), the sums over all devices: a
+  mean of the devices' means would be wrong for a padded batch. To the sum of
+  losses comes l2 / 2 |kernels|^2 for each row of the batch; so with l2 = 1 /
+  (C N) the N training rows are scikit-learn's problem, labels missing or not.
+  Scalars out: loss (the first term) and grad_norm.
   """
   key = jax.random.fold_in(state.key, state.step)
   if axis_name:
@@ -94,22 +96,28 @@ def train_step(
     )
     return loss_B.sum(), weight_B.sum()
 
+  rows = batch.mask_BxL.any(-1).sum()
   (loss, weight), grads = jax.value_and_grad(sums, has_aux=True)(state.params)
   if axis_name:
-    loss, weight, grads = jax.lax.psum((loss, weight, grads), axis_name)
+    loss, weight, grads, rows = jax.lax.psum(
+      (loss, weight, grads, rows), axis_name
+    )
   weight = jnp.maximum(weight, 1e-9)  # All rows may be padding.
+  strength = l2 * rows / weight
   penalty, penalty_grads = jax.value_and_grad(_l2)(state.params)
   loss = loss / weight
-  grads = jax.tree.map(lambda g, p: g / weight + l2 * p, grads, penalty_grads)
+  grads = jax.tree.map(
+    lambda g, p: g / weight + strength * p, grads, penalty_grads
+  )
   updates, opt_state = tx.update(
     grads,
     state.opt_state,
     state.params,
     # For a line search. On several devices it would see one share only: `fit`
     # refuses that.
-    value=loss + l2 * penalty,
+    value=loss + strength * penalty,
     grad=grads,
-    value_fn=lambda params: sums(params)[0] / weight + l2 * _l2(params),
+    value_fn=lambda params: sums(params)[0] / weight + strength * _l2(params),
   )
   state = state.replace(
     step=state.step + 1,
@@ -120,9 +128,9 @@ def train_step(
 
 
 def mean_loss(model, variables, batch: Batch) -> jax.Array:
-  """The training loss on `batch`, without dropout."""
+  """The training loss on `batch`, without dropout; nan if nothing counts."""
   loss_B, weight_B = model.apply(variables, *batch, method='loss')
-  return loss_B.sum() / jnp.maximum(weight_B.sum(), 1e-9)
+  return loss_B.sum() / weight_B.sum()
 
 
 def take(batch: Batch, idx_B) -> Batch:

@@ -99,7 +99,7 @@ def test_evaluate_gives_the_same_numbers_from_what_was_saved(finished):
     ('--config.chain.train.batch_size=5000', 'batch_size 5000 is larger'),
     ('--config.chain.model.name=chian', "unknown model 'chian'; did you mean"),
     ('--config.chain.model.order=0,0', "order '0,0' of 14 labels"),
-    ('--config.chain.inference.name=exat', 'did you mean: exact'),
+    ('--config.chain.inference=exat', 'did you mean: exact'),
     ('--config.chain.train.parallel=mesh', 'did you mean: jit, pmap'),
     ('--config.chain.train.optimizer.name=adam', 'did you mean: adamw'),
   ],

@@ -140,6 +140,65 @@ def test_hiding_labels_at_random_leaves_the_fit_unbiased():
   assert abs(params['from_h']['kernel'][0, 0, 1]) < 0.2
 
 
+def test_the_penalty_is_scikit_learns_with_labels_missing_too(data):
+  rng = np.random.default_rng(2)
+  hidden = np.where(rng.random(data.y_NxL.shape) < 0.4, np.nan, data.y_NxL)
+  hidden[:, 0] = data.y_NxL[:, 0]
+  some = data_lib.from_arrays(data.x_NxD, hidden, splits=data.splits)
+  head = fitted(independent_linear, some).variables['params']['head']
+  x, y, mask = some.split('train')
+  for label in range(4):
+    seen = mask[:, label] > 0
+    weights, bias = reference(x[seen], y[seen, label])
+    np.testing.assert_allclose(head['kernel'][0, :, label], weights, atol=1e-3)
+    np.testing.assert_allclose(head['bias'][0, label], bias, atol=1e-3)
+
+
+def test_a_label_never_observed_takes_no_other_along(data):
+  y = np.array(data.y_NxL)
+  y[:, 0] = np.nan
+  blind = data_lib.from_arrays(data.x_NxD, y, splits=data.splits)
+  params = fitted(chain_linear, blind).variables['params']
+  x, y, _ = blind.split('train')
+  weights, _ = reference(np.hstack([x, y[:, [1]]]), y[:, 2])
+  found = np.append(
+    params['from_h']['kernel'][0, :, 2], params['label_kernel'][0, 1, 2, 0]
+  )
+  np.testing.assert_allclose(found, weights, atol=1e-3)
+
+
+def test_a_batch_that_counts_nothing_does_not_end_a_run(data):
+  y = np.array(data.y_NxL)
+  y[np.random.default_rng(0).random(len(y)) < 0.8, 0] = np.nan
+  some = data_lib.from_arrays(data.x_NxD, y, splits=data.splits)
+  model = build.model({'name': 'chain'}, {'name': 'MLP'}, 4)
+  rows = len(some.splits['train'])
+  config = contract.sgd(epochs=12, batch_size=rows - 1, l2=0.0)
+  result = loop.fit(model, some, config, [0, 1, 2, 3])
+  norms = np.array([line['grad_norm'] for line in result.history], float)
+  assert (norms == 0).any()
+  assert len(result.history) == 12
+  assert np.isfinite(norms).all()
+
+
+def test_no_validation_row_that_counts_is_an_error(data):
+  y = np.array(data.y_NxL)
+  y[data.splits['valid'], 0] = np.nan
+  blind = data_lib.from_arrays(data.x_NxD, y, splits=data.splits)
+  model = build.model({'name': 'chain'}, {'name': 'MLP'}, 4)
+  with pytest.raises(InputError, match='no validation loss after epoch 1'):
+    loop.fit(model, blind, contract.sgd(patience=3), [0])
+  loop.fit(model, blind, contract.sgd(), [0])
+
+
+def test_a_last_step_that_explodes_is_an_error(data):
+  model = build.model({'name': 'independent'}, {'name': 'MLP'}, 4)
+  config = contract.sgd(epochs=1, batch_size=0)
+  config.optimizer.lr = 1e39
+  with pytest.raises(InputError, match='not finite after the last step'):
+    loop.fit(model, data, config, [0])
+
+
 def test_errors_name_what_is_wrong(data):
   model = build.model({'name': 'independent'}, {'name': 'MLP'}, 4)
   with pytest.raises(InputError, match='no seeds'):

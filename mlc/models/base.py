@@ -1,7 +1,8 @@
 """The protocol: p(y | x) over y in {0,1}^L as one module, and its bases.
 
-A dependency model derives from one of three bases and writes one method:
-`Autoregressive.logits`, `Energy.score`, or the log_prob of an `Ensemble`.
+A dependency model derives from one of three bases and writes
+`Autoregressive.logits`, `Energy.score`, or log_prob, loss and sample of an
+`Ensemble`.
 Arrays that are not trained (chain orders, label sets seen, graphs) are
 variables of the collection 'structure': drawn at `init` from the rng stream
 'order', or computed from data by `structure(data)` and handed to `init`. They
@@ -129,8 +130,11 @@ class Autoregressive(LabelModel):
 
   def counted(self, mask_BxL) -> jax.Array:
     """BxL: 1 where a label and all the labels it looks at are observed."""
-    in_order_BxL = jnp.take(mask_BxL, self.order_L, axis=1)
-    return self.to_labels(jnp.cumprod(in_order_BxL, axis=1))
+    # A label that is constant in training tells the others nothing, and may
+    # be missing throughout: it takes none of them along.
+    known_BxL = jnp.where(jnp.isnan(self.constant_L)[None], mask_BxL, 1.0)
+    known_BxT = jnp.cumprod(jnp.take(known_BxL, self.order_L, axis=1), axis=1)
+    return mask_BxL * self.to_labels(known_BxT)
 
   def _pin(self, logits, constant):
     return jnp.where(jnp.isnan(constant), logits, constant)

@@ -10,7 +10,8 @@ class Model(base.Ensemble):
   """p(y | x) = 1/K sum_k p_k(y | x), the members trained apart.
 
   The loss is the SUM of the members' own losses: each is trained as if it were
-  alone. (-log of the mixture would train a mixture of experts.) On `chain`
+  alone. (-log of the mixture would train a mixture of experts. Where labels
+  are missing, all members are divided by the mean of their weights.) On `chain`
   with order 'random' this is the ensemble of classifier chains of Read et al.
   (ECML PKDD 2009), Sect. 4, with the average taken over joint distributions
   instead of votes and without bagging. Cost: K times a member's.
@@ -32,4 +33,5 @@ class Model(base.Ensemble):
     return y_KxBxL[member_B, jnp.arange(batch)]
 
   def marginals(self, x):
+    """The mean of the members', where they have them in closed form."""
     return self.each('marginals', x).mean(0)
