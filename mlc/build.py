@@ -45,7 +45,7 @@ def infer(call: str):
   try:
     node = ast.parse(f'f({options}' if options else 'f()', mode='eval').body
     assert isinstance(node, ast.Call) and not node.args
-    config = {k.arg: ast.literal_eval(k.value) for k in node.keywords}
+    config = {str(k.arg): ast.literal_eval(k.value) for k in node.keywords}
   except (SyntaxError, ValueError, AssertionError):
     raise InputError(
       f'inference {call!r}: give a name, with options as in beam(width=16)'

@@ -173,7 +173,7 @@ def test_a_batch_that_counts_nothing_does_not_end_a_run(data):
   some = data_lib.from_arrays(data.x_NxD, y, splits=data.splits)
   model = build.model({'name': 'chain'}, {'name': 'MLP'}, 4)
   rows = len(some.splits['train'])
-  config = contract.sgd(epochs=12, batch_size=rows - 1, l2=0.0)
+  config = contract.sgd(epochs=12, batch_size=rows - 1)
   result = loop.fit(model, some, config, [0, 1, 2, 3])
   norms = np.array([line['grad_norm'] for line in result.history], float)
   assert (norms == 0).any()
