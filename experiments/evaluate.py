@@ -8,16 +8,16 @@ from absl import flags
 from experiments import main as main_lib
 from mlc import experiment, report
 
-WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of one model.')
 SPLIT = flags.DEFINE_string('split', 'test', 'train, valid or test.')
-flags.mark_flag_as_required('workdir')
 
 
 def main(_):
   """The table of one model on one split."""
-  records, title = experiment.evaluate_saved(WORKDIR.value, SPLIT.value)
+  records, title = experiment.evaluate_saved(
+    main_lib.WORKDIR.value, SPLIT.value
+  )
   report.build(records, main_lib.FOOTNOTES, title).print()
 
 
 if __name__ == '__main__':
-  main_lib.run(main)
+  main_lib.run(main, required=('workdir',))

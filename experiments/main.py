@@ -7,6 +7,7 @@ import sys
 import time
 
 from absl import app, flags, logging
+from ml_collections import config_flags
 
 from mlc import experiment, logs, parallel, report
 from mlc.errors import InputError
@@ -22,8 +23,14 @@ FOOTNOTES = (
 )
 
 
-def run(main) -> None:
+CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
+WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
+OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace another run there.')
+
+
+def run(main, required: tuple[str, ...]) -> None:
   """`main(argv)` under absl; what a user can mend is one line and exit 1."""
+  flags.mark_flags_as_required(required)
   cache = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
   parallel.cache_compilations(str(pathlib.Path(cache) / 'mlc' / 'xla'))
 
@@ -57,10 +64,10 @@ def _parse(argv):
     raise InputError(text) from None
 
 
-def table(config, rows: dict, workdir, overwrite: bool) -> None:
+def table(config, rows: dict) -> None:
   """Trains every config of `rows` (folder -> config) and writes one table.
 
-  config: the whole, which names the data and is saved in `workdir`.
+  config: the whole, which names the data and is saved in the work folder.
   """
   began = time.monotonic()
   data = experiment.load_data(config)
@@ -73,7 +80,7 @@ def table(config, rows: dict, workdir, overwrite: bool) -> None:
   for row in rows.values():
     experiment.check(row, data)
   as_dict = json.loads(config.to_json_best_effort())
-  folder = logs.open_run(workdir, as_dict, overwrite)
+  folder = logs.open_run(WORKDIR.value, as_dict, OVERWRITE.value)
   records = []
   total = sum(row.train.epochs for row in rows.values())
   with logs.Progress(total) as progress:
