@@ -32,6 +32,7 @@ def run(main, required: tuple[str, ...]) -> None:
   """`main(argv)` under absl; what a user can mend is one line and exit 1."""
   flags.mark_flags_as_required(required)
   cache = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+  parallel.dispatch_in_turn()
   parallel.cache_compilations(str(pathlib.Path(cache) / 'mlc' / 'xla'))
 
   def quietly(argv):

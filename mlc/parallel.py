@@ -28,6 +28,15 @@ def cache_compilations(folder: str) -> None:
   jax.config.update('jax_persistent_cache_min_entry_size_bytes', 0)
 
 
+def dispatch_in_turn() -> None:
+  """Runs one program at a time on the CPU.
+
+  Programs dispatched asynchronously share one small pool of threads, where
+  they once waited for each other for ever (jax 0.10.2, 2 cores).
+  """
+  jax.config.update('jax_cpu_enable_async_dispatch', False)
+
+
 def compiled(function, *args, **jit_kwargs):
   """(executable, seconds): `function` compiled for `args`, not run."""
   start = time.perf_counter()
