@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKDIR ?= runs/compare
 FLAGS ?=
 
-.PHONY: compare test test-long lint clean
+.PHONY: compare test lint clean
 
 compare: $(VENV)/installed
 	$(BIN)/python -m experiments.compare --config=configs/compare.py \
@@ -13,9 +13,6 @@ compare: $(VENV)/installed
 
 # Tests on eight forced devices run in one process: see tests/conftest.py.
 test: $(VENV)/installed
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not long"
-
-test-long: $(VENV)/installed
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/installed
