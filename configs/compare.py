@@ -4,8 +4,8 @@ Command: python -m experiments.compare --config=configs/compare.py
   --workdir=runs/compare
 The argument names the rows: --config=configs/compare.py:chain,rnn. Each name
 is a file of this folder, so a model of your own joins without an edit here.
---config.data, --config.data_seed, --config.seeds and --config.epochs apply to
-all rows, --config.chain.train.patience=20 to one.
+--config.data, data_seed, labels, splits, seeds and epochs apply to all rows,
+--config.chain.train.patience=20 to one.
 """
 
 import importlib
@@ -33,6 +33,8 @@ def get_config(models: str = ','.join(MODELS)) -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
   config.data = 'yeast'
   config.data_seed = 0
+  config.labels = ''
+  config.splits = ''
   config.standardise = True
   config.seeds = 5
   config.epochs = 100  # At most, of the models trained on minibatches.
@@ -43,7 +45,7 @@ def get_config(models: str = ','.join(MODELS)) -> ml_collections.ConfigDict:
     if name not in known:
       raise nearest(name, known, 'model config')
     row = importlib.import_module(f'configs.{name}').get_config()
-    for key in ('data', 'data_seed', 'standardise'):
+    for key in ('data', 'data_seed', 'labels', 'splits', 'standardise'):
       row[key] = config.get_ref(key)
     # A sum follows the whole, but an override of it stays with the row.
     row.seeds = config.get_ref('seeds') + 0

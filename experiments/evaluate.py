@@ -14,7 +14,7 @@ SPLIT = flags.DEFINE_string('split', 'test', 'train, valid or test.')
 def main(_):
   """The table of one model on one split."""
   records, title = experiment.evaluate_saved(
-    main_lib.WORKDIR.value, SPLIT.value
+    main_lib.WORKDIR.value, SPLIT.value, main_lib.DOWNLOAD.value
   )
   report.build(records, main_lib.FOOTNOTES, title).print()
 

@@ -1,8 +1,6 @@
 """What the experiment scripts share: flags, caches, errors in one line."""
 
 import json
-import os
-import pathlib
 import sys
 import time
 
@@ -10,6 +8,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from mlc import experiment, logs, parallel, report
+from mlc.data.download import cache_folder
 from mlc.errors import InputError
 
 FOOTNOTES = (
@@ -25,15 +24,15 @@ FOOTNOTES = (
 
 CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
 WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
+DOWNLOAD = flags.DEFINE_bool('download', False, 'Fetch data not here yet.')
 OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace another run there.')
 
 
 def run(main, required: tuple[str, ...]) -> None:
   """`main(argv)` under absl; what a user can mend is one line and exit 1."""
   flags.mark_flags_as_required(required)
-  cache = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
   parallel.dispatch_in_turn()
-  parallel.cache_compilations(str(pathlib.Path(cache) / 'mlc' / 'xla'))
+  parallel.cache_compilations(str(cache_folder() / 'xla'))
 
   def quietly(argv):
     # Orbax tells every step of a save at level INFO.
@@ -71,7 +70,7 @@ def table(config, rows: dict) -> None:
   config: the whole, which names the data and is saved in the work folder.
   """
   began = time.monotonic()
-  data = experiment.load_data(config)
+  data = experiment.load_data(config, DOWNLOAD.value)
   # Before anything is written: what can be found wrong without training.
   names = [row.name for row in rows.values()]
   if len(set(names)) < len(names):

@@ -1,12 +1,11 @@
 """Config -> objects: the only file where a string becomes an object."""
 
-import ast
 import functools
 import importlib
 import inspect
 import pkgutil
 
-from mlc import decisions, encoders, inference
+from mlc import calls, decisions, encoders, inference
 from mlc.errors import InputError, nearest
 import mlc.models
 
@@ -41,15 +40,7 @@ def infer(call: str):
 
   -> a function (model, variables, x, key) -> posterior.
   """
-  name, _, options = call.partition('(')
-  try:
-    node = ast.parse(f'f({options}' if options else 'f()', mode='eval').body
-    assert isinstance(node, ast.Call) and not node.args
-    config = {str(k.arg): ast.literal_eval(k.value) for k in node.keywords}
-  except (SyntaxError, ValueError, AssertionError):
-    raise InputError(
-      f'inference {call!r}: give a name, with options as in beam(width=16)'
-    ) from None
+  name, config = calls.parse(call, 'inference')
   method = _find(inference, name, 'inference method')
   return functools.partial(method, **_arguments(config, method, name))
 

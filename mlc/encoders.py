@@ -2,15 +2,20 @@
 
 from flax import linen as nn
 
+from mlc import inputs
+from mlc.data.features import Inputs
 from mlc.errors import InputError
 
 
 class Linear(nn.Module):
-  """h = x: every head or link on it is then linear in the features."""
+  """h = x: every head or link on it is then linear in the features.
+
+  Sparse and categorical columns are written out, one batch at a time.
+  """
 
   @nn.compact
-  def __call__(self, x_BxD, *, train: bool = False):
-    return x_BxD
+  def __call__(self, x, *, train: bool = False):
+    return inputs.written_out(x)
 
 
 class MLP(nn.Module):
@@ -20,14 +25,18 @@ class MLP(nn.Module):
   dropout: float = 0.0
 
   @nn.compact
-  def __call__(self, x_BxD, *, train: bool = False):
+  def __call__(self, x, *, train: bool = False):
     if min(self.widths, default=1) < 1 or not 0 <= self.dropout < 1:
       raise InputError(
         f'MLP of widths {self.widths} and dropout {self.dropout}: give widths'
         ' of 1 or more and a dropout in [0, 1)'
       )
-    h = x_BxD
+    wide = (
+      isinstance(x, Inputs) and x.width > inputs.LOOKUP_WIDTH and self.widths
+    )
+    h = x if wide else inputs.written_out(x)
     for width in self.widths:
-      h = nn.gelu(nn.LayerNorm()(nn.Dense(width)(h)))
+      dense = inputs.LookUp if isinstance(h, Inputs) else nn.Dense
+      h = nn.gelu(nn.LayerNorm()(dense(width)(h)))
       h = nn.Dropout(self.dropout, deterministic=not train)(h)
     return h

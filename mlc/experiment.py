@@ -18,7 +18,7 @@ from mlc import (
   optimizer,
   train,
 )
-from mlc.data import Dataset, load
+from mlc.data import Dataset, load, split_files
 from mlc.errors import InputError
 from mlc.report import Record, rows_note
 
@@ -34,10 +34,15 @@ SCORES = (
 )
 
 
-def load_data(config) -> Dataset:
-  """The data set that `config` names, standardised if it says so."""
-  data = load(config.data, config.data_seed)
-  return data.standardised() if config.standardise else data
+def load_data(config, download: bool = False) -> Dataset:
+  """The data set that `config` names, imputed, standardised if it says so."""
+  data = load(
+    config.data, config.data_seed, labels=config.labels, download=download
+  )
+  if config.splits:
+    rows = split_files.load(config.splits, data.num_rows, data.name)
+    data = data.with_splits(rows)
+  return data.standardised() if config.standardise else data.imputed()
 
 
 def check(config, data) -> None:
@@ -60,8 +65,7 @@ def check(config, data) -> None:
   for rule in config.decisions:
     build.decision(rule)
   infer = build.infer(config.inference)
-  rows = data.split('train')
-  loop.check(config.train, len(rows.y))
+  loop.check(config.train, len(data.splits['train']))
 
   structure = model.structure(data)
 
@@ -71,7 +75,7 @@ def check(config, data) -> None:
     state = train.init(model, tx, arrays, rows, jax.random.key(0))
     infer(model, state.variables, rows.x, jax.random.key(0))
 
-  jax.eval_shape(trace, train.Batch(*(a[:2] for a in rows)))
+  jax.eval_shape(trace, train.Batch(*data.rows(data.splits['train'][:2])))
 
 
 def train_and_evaluate(config, data, folder, *, report) -> list[Record]:
@@ -119,7 +123,9 @@ def train_and_evaluate(config, data, folder, *, report) -> list[Record]:
   )
 
 
-def evaluate_saved(folder, split: str) -> tuple[list[Record], str]:
+def evaluate_saved(
+  folder, split: str, download: bool = False
+) -> tuple[list[Record], str]:
   """Scores what `train_and_evaluate` saved -> (records, title of the table).
 
   The model, its structure and its thresholds come from the checkpoint; the
@@ -127,7 +133,7 @@ def evaluate_saved(folder, split: str) -> tuple[list[Record], str]:
   """
   variables, about = checkpoint.restore(pathlib.Path(folder) / 'checkpoint')
   config = ml_collections.ConfigDict(about['config'])
-  data = load_data(config)
+  data = load_data(config, download)
   if data.checksum != about['data_checksum']:
     raise InputError(
       f'{folder}: {data.name} has changed since it was trained (checksum'

@@ -1,13 +1,18 @@
-"""Splits and batches against counting, and against `iterstrat`."""
+"""Splits against counting, scikit-learn and `iterstrat`."""
+
+import collections
+import itertools
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from iterstrat import ml_stratifiers
 import numpy as np
 import pytest
+from scipy import sparse
+from sklearn import model_selection
 
 from mlc import data
-from mlc.data import batches, splits
+from mlc.data import splits
 from mlc.errors import InputError
 
 seeds = st.integers(0, 2**31)
@@ -22,6 +27,10 @@ def _draw(seed, num_rows=500, rarest=0.01):
   return y_NxL[:, y_NxL.any(0)].astype(np.float32)
 
 
+def _yeast():
+  return data.load('yeast').labels.y_NxL.toarray()
+
+
 def _deviation(y_NxL, parts, labels=slice(None)):
   """Mean |frequency in the part - frequency overall| over labels, parts."""
   overall_L = y_NxL.mean(0)
@@ -34,13 +43,14 @@ def _deviation(y_NxL, parts, labels=slice(None)):
   seed=seeds,
   num_rows=st.integers(20, 200),
   shares=st.lists(st.integers(2, 9), min_size=2, max_size=5),
+  order=st.sampled_from([1, 2]),
 )
 def test_parts_hold_every_row_once_in_the_sizes_asked_for(
-  seed, num_rows, shares
+  seed, num_rows, shares, order
 ):
   y_NxL = _draw(seed, num_rows)
   fractions = np.divide(shares, sum(shares))
-  parts = splits.iterative_stratification(y_NxL, fractions, seed)
+  parts = splits.iterative_stratification(y_NxL, fractions, seed, order)
   assert sorted(np.concatenate(parts)) == list(range(num_rows))
   for part, fraction in zip(parts, fractions, strict=True):
     assert abs(len(part) - fraction * num_rows) < 1
@@ -65,6 +75,60 @@ def test_the_seed_moves_rows_that_have_labels_and_rows_that_have_none():
       for seed in range(10)
     }
     assert len(firsts) == 10
+  y_NxL = np.arange(40)[:, None] == 7
+  halves = [splits.three_way(y_NxL, s, (0.2, 0.4, 0.4)) for s in range(20)]
+  assert 2 < sum(7 in made['test'] for made in halves) < 18
+
+
+def test_early_rows_are_not_dealt_to_train_first():
+  train = splits.three_way(np.ones((1000, 1)), 0)['train']
+  assert abs(train.mean() - 499.5) < 40
+
+
+@pytest.mark.parametrize('order', [1, 2])
+def test_sparse_labels_are_dealt_as_dense_ones(order):
+  y_NxL = np.round(_draw(7) * np.random.default_rng(7).random((500, 1)), 2)
+  row_E, label_E = np.indices(y_NxL.shape).reshape(2, -1)[:, ::-1]
+  half_E = y_NxL[row_E, label_E] / 2
+  # Backwards, zeros and all, and each cell in two halves.
+  untidy = sparse.coo_array(
+    (np.tile(half_E, 2), (np.tile(row_E, 2), np.tile(label_E, 2))), y_NxL.shape
+  )
+  mirrored = sparse.csr_array(y_NxL[:, ::-1])
+  unsorted = sparse.csr_array(
+    (mirrored.data, y_NxL.shape[1] - 1 - mirrored.indices, mirrored.indptr)
+  )
+  for array in unsorted.data, unsorted.indices, unsorted.indptr:
+    array.setflags(write=False)
+  dense = splits.three_way(y_NxL, 0, order=order)
+  assert {len(rows) for rows in dense.values()} == {300, 100}
+  forms = untidy, unsorted, sparse.csr_matrix(y_NxL), sparse.csc_array(y_NxL)
+  for form in forms:
+    made = splits.three_way(form, 0, order=order)
+    for name in dense:
+      np.testing.assert_array_equal(made[name], dense[name])
+
+
+def test_labels_are_never_made_dense():
+  # Dense, these would be 300 GB of bools.
+  row_E = np.arange(0, 100_000, 25) // 2
+  label_E = 2 * row_E + np.arange(4_000) % 2
+  y_NxL = sparse.csr_array(
+    (np.ones(4_000), (row_E, label_E)), (100_000, 3_000_000)
+  )
+  parts = splits.three_way(y_NxL, 0, order=2)
+  assert [len(rows) for rows in parts.values()] == [60_000, 20_000, 20_000]
+
+
+@pytest.mark.parametrize('order', [1, 2])
+def test_labels_of_one_row_do_not_gather_in_the_folds_with_a_row_more(order):
+  # Three of the ten folds have 101 rows.
+  y_NxL = np.zeros((1003, 301))
+  y_NxL[range(300), range(300)] = y_NxL[:300, 300] = 1
+  if order == 1:
+    y_NxL = y_NxL[:, :300]
+  for _, test in splits.k_fold(y_NxL, 10, 0, order):
+    assert 29 <= y_NxL[test].any(1).sum() <= 31
 
 
 def test_exclusive_labels_and_rows_without_label_are_shared_exactly():
@@ -76,6 +140,67 @@ def test_exclusive_labels_and_rows_without_label_are_shared_exactly():
     counts = y_NxL[parts[name]].sum(0).tolist()
     assert counts == [3 * share, 2 * share, share]
     assert len(parts[name]) == 10 * share
+
+
+def _pair_counts(y_NxL, rows):
+  return collections.Counter(
+    pair
+    for row in y_NxL[rows]
+    for pair in itertools.combinations(np.flatnonzero(row).tolist(), 2)
+  )
+
+
+def _pair_deviation(y_NxL, parts):
+  """LPD of Szymański & Kajdanowicz, on frequencies instead of odds."""
+  overall = _pair_counts(y_NxL, range(len(y_NxL)))
+  gaps = [
+    abs(inside[pair] / len(part) - count / len(y_NxL))
+    for part in parts
+    for inside in [_pair_counts(y_NxL, part)]
+    for pair, count in overall.items()
+  ]
+  return np.mean(gaps)
+
+
+def test_exclusive_pairs_are_shared_exactly_by_second_order_only():
+  # Each pair of three labels has 30, 20 or 10 rows: every label has a partner
+  # to be mistaken for. 15 rows have a single label, 25 have none.
+  y_NxL = np.repeat([[1, 1, 0], [0, 1, 1], [1, 0, 1], [1, 0, 0], [0, 0, 0]],
+                    [30, 20, 10, 15, 25], axis=0)  # fmt: skip
+  expected = {(0, 1): 30, (1, 2): 20, (0, 2): 10}
+  exact = dict.fromkeys((1, 2), 0)
+  for order, seed in itertools.product(exact, range(10)):
+    parts = splits.three_way(y_NxL, seed, order=order)
+    exact[order] += all(
+      _pair_counts(y_NxL, parts[name])
+      == {pair: count * share // 5 for pair, count in expected.items()}
+      for name, share in [('train', 3), ('valid', 1), ('test', 1)]
+    )
+    if order == 2:
+      singles = [(y_NxL[p].sum(1) == 1).sum() for p in parts.values()]
+      assert singles == [9, 3, 3]
+  assert exact[1] < 5 and exact[2] == 10
+
+
+@pytest.mark.parametrize('source', ['yeast', 'drawn'])
+@pytest.mark.parametrize('how', ['three_way', 'k_fold'])
+def test_second_order_shares_pairs_better(source, how):
+  y_NxL = _yeast() if source == 'yeast' else _draw(8)
+  pairs = {1: [], 2: [], 'chance': []}
+  labels = {1: [], 2: [], 'chance': []}
+  for seed, order in itertools.product(range(3), pairs):
+    if order == 'chance':
+      folds = splits.random_k_fold(len(y_NxL), 5, seed)
+    elif how == 'k_fold':
+      folds = splits.k_fold(y_NxL, 5, seed, order)
+    else:
+      folds = [splits.three_way(y_NxL, seed, order=order).values()]
+    parts = [test for *_, test in folds]
+    pairs[order].append(_pair_deviation(y_NxL, parts))
+    labels[order].append(_deviation(y_NxL, parts))
+  assert np.mean(pairs[2]) < 0.75 * np.mean(pairs[1])
+  # The paper's price: single labels are shared less well, yet not by chance.
+  assert np.mean(labels[2]) < 0.5 * np.mean(labels['chance'])
 
 
 def test_missing_and_improbable_labels_are_not_positive():
@@ -93,7 +218,7 @@ def test_missing_and_improbable_labels_are_not_positive():
 @pytest.mark.parametrize('source', ['yeast', 'drawn'])
 @pytest.mark.parametrize('num_parts', [2, 5])
 def test_labels_are_shared_as_well_as_by_iterstrat(source, num_parts):
-  y_NxL = data.load('yeast').y_NxL if source == 'yeast' else _draw(5)
+  y_NxL = _yeast() if source == 'yeast' else _draw(5)
   ours, theirs = [], []
   for seed in range(5):
     equal = [1 / num_parts] * num_parts
@@ -143,6 +268,72 @@ def test_validation_is_cut_from_the_train_rows_only():
   assert not np.array_equal(train, other)
 
 
+@few
+@given(seed=seeds, num_folds=st.integers(2, 9), order=st.sampled_from([1, 2]))
+def test_folds_test_every_row_once_and_train_on_the_rest(
+  seed, num_folds, order
+):
+  y_NxL = _draw(seed, 100)
+  folds = splits.k_fold(y_NxL, num_folds, seed, order)
+  assert len(folds) == num_folds
+  tested = np.concatenate([test for _, test in folds])
+  assert sorted(tested) == list(range(100))
+  for train, test in folds:
+    assert abs(len(test) - 100 / num_folds) < 1
+    assert (np.diff(test) > 0).all() and (np.diff(train) > 0).all()
+    assert {*train} | {*test} == {*range(100)} and not {*train} & {*test}
+
+
+def test_folds_are_stratified_and_a_function_of_their_seed():
+  y_NxL = _draw(9)
+  tests = [test for _, test in splits.k_fold(y_NxL, 5, 0)]
+  chance = np.split(np.random.default_rng(0).permutation(500), 5)
+  assert _deviation(y_NxL, tests) < _deviation(y_NxL, chance) / 3
+  again, other = (
+    [test.tolist() for _, test in splits.k_fold(y_NxL, 5, seed)]
+    for seed in (0, 1)
+  )
+  assert again == [test.tolist() for test in tests] != other
+
+
+@few
+@given(seed=seeds, num_folds=st.integers(2, 12), num_rows=st.integers(12, 99))
+def test_random_folds_are_those_of_scikit_learn(seed, num_folds, num_rows):
+  oracle = model_selection.KFold(num_folds, shuffle=True, random_state=seed)
+  theirs = list(oracle.split(np.zeros((num_rows, 1))))
+  ours = splits.random_k_fold(num_rows, num_folds, seed)
+  for one, other in zip(ours, theirs, strict=True):
+    np.testing.assert_array_equal(one[0], other[0])
+    np.testing.assert_array_equal(one[1], other[1])
+
+
+@pytest.mark.parametrize('order', [1, 2])
+def test_a_fold_becomes_the_three_splits_of_a_run(order):
+  y_NxL = _draw(10)
+  for fold in [*splits.k_fold(y_NxL, 4, 0), *splits.random_k_fold(500, 4, 0)]:
+    made = splits.of_fold(y_NxL, fold, 0.2, seed=1, order=order)
+    assert list(made) == ['train', 'valid', 'test']
+    np.testing.assert_array_equal(made['test'], fold[1])
+    assert len(made['valid']) == 75
+    assert sorted([*made['train'], *made['valid']]) == fold[0].tolist()
+    gap_L = abs(y_NxL[made['valid']].sum(0) - y_NxL[fold[0]].sum(0) / 5)
+    assert gap_L.mean() < (1 if order == 1 else 2)
+
+
+@pytest.mark.parametrize('num_folds', [-1, 0, 1, 41])
+def test_impossible_numbers_of_folds_are_refused(num_folds):
+  message = f'{num_folds} folds of 40 rows: give at least 2'
+  with pytest.raises(InputError, match=message):
+    splits.k_fold(np.ones((40, 2)), num_folds, 0)
+  with pytest.raises(InputError, match=message):
+    splits.random_k_fold(40, num_folds, 0)
+
+
+def test_an_unknown_order_is_refused():
+  with pytest.raises(InputError, match='order 3: give 1 or 2'):
+    splits.three_way(_draw(0), 0, order=3)
+
+
 @pytest.mark.parametrize(
   'num_rows, fractions, message',
   [
@@ -154,39 +345,3 @@ def test_validation_is_cut_from_the_train_rows_only():
 def test_impossible_fractions_are_refused(num_rows, fractions, message):
   with pytest.raises(InputError, match=message):
     splits.iterative_stratification(np.ones((num_rows, 2)), fractions, 0)
-
-
-@few
-@given(seed=seeds, num_rows=st.integers(1, 60), share=st.floats(0, 1))
-def test_an_epoch_shows_every_row_once(seed, num_rows, share):
-  batch_size = max(1, int(share * num_rows))
-  index_TxB = batches.epoch_indices(num_rows, batch_size, seed, epoch=3)
-  assert index_TxB.dtype == np.int32
-  assert index_TxB.shape[1] == batch_size
-  shown = index_TxB.ravel()[:num_rows]
-  assert sorted(shown) == list(range(num_rows))
-  # Padding fills less than one batch, and only its end.
-  padding = index_TxB.ravel()[num_rows:]
-  assert len(padding) < batch_size and (padding == -1).all()
-
-
-def test_the_order_is_a_function_of_seed_and_epoch():
-  orders = {
-    place: batches.epoch_indices(50, 8, *place).tobytes()
-    for place in [(0, 0), (0, 1), (1, 0), (1, 1)]
-  }
-  assert len(set(orders.values())) == 4
-  for place, order in orders.items():
-    assert batches.epoch_indices(50, 8, *place).tobytes() == order
-
-
-@pytest.mark.parametrize(
-  'batch_size, message',
-  [
-    (5000, 'batch_size 5000 is larger than the 1450 training rows: lower'),
-    (0, 'batch_size 0: give at least 1'),
-  ],
-)
-def test_impossible_batch_sizes_are_refused(batch_size, message):
-  with pytest.raises(InputError, match=message):
-    batches.epoch_indices(1450, batch_size, 0, 0)

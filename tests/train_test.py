@@ -68,8 +68,8 @@ def test_linear_links_end_at_the_optimum_of_scikit_learn(data):
 def test_a_label_absent_from_train_gets_a_constant_and_the_rest_the_same(data):
   x, y, _ = data.split('train')
   with_absent = data_lib.from_arrays(
-    data.x_NxD,
-    np.hstack([data.y_NxL, np.zeros((300, 1))]),
+    data.rows(slice(None)).x,
+    np.hstack([data.rows(slice(None)).y, np.zeros((300, 1))]),
     splits=data.splits,
   )
   config = independent_linear.get_config()
@@ -142,9 +142,15 @@ def test_hiding_labels_at_random_leaves_the_fit_unbiased():
 
 def test_the_penalty_is_scikit_learns_with_labels_missing_too(data):
   rng = np.random.default_rng(2)
-  hidden = np.where(rng.random(data.y_NxL.shape) < 0.4, np.nan, data.y_NxL)
-  hidden[:, 0] = data.y_NxL[:, 0]
-  some = data_lib.from_arrays(data.x_NxD, hidden, splits=data.splits)
+  hidden = np.where(
+    rng.random(data.rows(slice(None)).y.shape) < 0.4,
+    np.nan,
+    data.rows(slice(None)).y,
+  )
+  hidden[:, 0] = data.rows(slice(None)).y[:, 0]
+  some = data_lib.from_arrays(
+    data.rows(slice(None)).x, hidden, splits=data.splits
+  )
   head = fitted(independent_linear, some).variables['params']['head']
   x, y, mask = some.split('train')
   for label in range(4):
@@ -155,9 +161,9 @@ def test_the_penalty_is_scikit_learns_with_labels_missing_too(data):
 
 
 def test_a_label_never_observed_takes_no_other_along(data):
-  y = np.array(data.y_NxL)
+  y = np.array(data.rows(slice(None)).y)
   y[:, 0] = np.nan
-  blind = data_lib.from_arrays(data.x_NxD, y, splits=data.splits)
+  blind = data_lib.from_arrays(data.rows(slice(None)).x, y, splits=data.splits)
   params = fitted(chain_linear, blind).variables['params']
   x, y, _ = blind.split('train')
   weights, _ = reference(np.hstack([x, y[:, [1]]]), y[:, 2])
@@ -168,9 +174,9 @@ def test_a_label_never_observed_takes_no_other_along(data):
 
 
 def test_a_batch_that_counts_nothing_does_not_end_a_run(data):
-  y = np.array(data.y_NxL)
+  y = np.array(data.rows(slice(None)).y)
   y[np.random.default_rng(0).random(len(y)) < 0.8, 0] = np.nan
-  some = data_lib.from_arrays(data.x_NxD, y, splits=data.splits)
+  some = data_lib.from_arrays(data.rows(slice(None)).x, y, splits=data.splits)
   model = build.model({'name': 'chain'}, {'name': 'MLP'}, 4)
   rows = len(some.splits['train'])
   config = contract.sgd(epochs=12, batch_size=rows - 1)
@@ -182,9 +188,9 @@ def test_a_batch_that_counts_nothing_does_not_end_a_run(data):
 
 
 def test_no_validation_row_that_counts_is_an_error(data):
-  y = np.array(data.y_NxL)
+  y = np.array(data.rows(slice(None)).y)
   y[data.splits['valid'], 0] = np.nan
-  blind = data_lib.from_arrays(data.x_NxD, y, splits=data.splits)
+  blind = data_lib.from_arrays(data.rows(slice(None)).x, y, splits=data.splits)
   model = build.model({'name': 'chain'}, {'name': 'MLP'}, 4)
   with pytest.raises(InputError, match='no validation loss after epoch 1'):
     loop.fit(model, blind, contract.sgd(patience=3), [0])

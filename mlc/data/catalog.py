@@ -1,104 +1,127 @@
-"""The named data sets, and how each is loaded."""
+"""Named data sets: where their files are, and that they are the right ones."""
 
+from collections.abc import Iterable
+import dataclasses
 import functools
+import importlib
+import importlib.resources
 import os
 import pathlib
+import tomllib
+from typing import Any
 
-import numpy as np
-
-from mlc.data import arff, splits
-from mlc.data.dataset import Dataset, from_arrays
+from mlc.data import cache, download
+from mlc.data.readers import graph
+from mlc.data.table import Table, concatenate
 from mlc.errors import InputError, nearest
 
-# The dense ones of github.com/tsoumakas/mulan.
-MULAN = ('birds', 'cal500', 'emotions', 'flags', 'foodtruck', 'scene', 'yeast')
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+  """One set of catalog.toml.
+
+  reader: the module of mlc/data/readers that reads its files.
+  parts: file of each of the source's splits, or of 'all' rows.
+  sha256: of every file, also those that `options` name.
+  rows, features, labels, cardinality: what the source's files hold.
+  """
+
+  name: str
+  citation: str
+  licence: str
+  source: str
+  reader: str
+  parts: dict[str, str]
+  sha256: dict[str, str]
+  labels: int
+  rows: list[int] = dataclasses.field(default_factory=list)
+  features: int = 0
+  cardinality: float = 0.0
+  url: str = ''
+  folder: str = ''
+  options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def load(name: str, seed: int = 0) -> Dataset:
-  """Loads a data set by name; `seed` cuts what its source has not cut.
+@functools.cache
+def entries() -> dict[str, Entry]:
+  """All named sets that are files."""
+  file = importlib.resources.files('mlc.data') / 'catalog.toml'
+  content = tomllib.loads(file.read_text('utf-8'))
+  return {name: Entry(name, **fields) for name, fields in content.items()}
 
-  'yeast': river's copy, which needs no download. It holds Mulan's rows in
-    another order, so it gets 60/20/20 and no table of Mulan's split fits it.
-  'mulan/<set>': the files under $MLC_DATA/mulan/<set>, on Mulan's own train
-    and test rows, with a fifth of train cut off for validation; 60/20/20 for
-    the sets that Mulan does not split.
+
+def find(name: str, also: Iterable[str] = ()) -> Entry:
+  """The entry of a set; InputError, with the nearest name, where none is."""
+  known = {key for key, entry in entries().items() if entry.reader != 'graph'}
+  if name not in known:
+    raise nearest(name, [*known, *also], 'data set')
+  return entries()[name]
+
+
+def read(entry: Entry, fetch: bool = False) -> Table:
+  """The set as its reader gives it: from the cache, else from its files.
+
+  fetch: download files that are nowhere on this machine.
 
   Raises:
-    InputError: an unknown name, or files that are not there.
+    InputError: a file that is not there, or has other bytes than the source's.
   """
-  if name not in NAMES:
-    raise nearest(name, NAMES, 'data set')
-  return NAMES[name](seed)
+  paths = {file: locate(entry, file, fetch) for file in entry.sha256}
+  folder = next(iter(paths.values())).parent
+  # A part, or an option, that names no file stands for itself.
+  options = {
+    key: paths.get(value, value) if isinstance(value, str) else value
+    for key, value in entry.options.items()
+  }
+
+  def parse() -> Table:
+    reader = importlib.import_module(f'mlc.data.readers.{entry.reader}')
+    tables = {
+      split: reader.read(paths.get(part, folder), **options)
+      for split, part in entry.parts.items()
+    }
+    if len(tables) == 1:
+      return tables['all']
+    return concatenate(tables, entry.name)
+
+  key = [entry.reader, repr((entry.parts, entry.options, entry.sha256))]
+  return cache.cached(key, download.cache_folder() / 'parsed', parse)
 
 
-def _river_yeast(seed: int) -> Dataset:
-  from river import datasets  # Slow (seconds), and no other set needs it.
-
-  rows = list(datasets.Yeast())
-  features, labels = rows[0]
-  return from_arrays(
-    [list(x.values()) for x, _ in rows],
-    [list(y.values()) for _, y in rows],
-    name='yeast',
-    feature_names=features,
-    label_names=labels,
-    seed=seed,
-  )
+def label_graph(name: str, fetch: bool = False) -> graph.LabelGraph:
+  """How often labels occur together: 'graphs/voc2007', 'graphs/coco2014'."""
+  known = {n: e for n, e in entries().items() if e.reader == 'graph'}
+  if name not in known:
+    raise nearest(name, known, 'label graph')
+  return graph.read(locate(known[name], known[name].parts['all'], fetch))
 
 
-def _mulan(short_name: str, seed: int) -> Dataset:
-  name = f'mulan/{short_name}'
-  folder = _folder(name)
-  parts = [folder / f'{short_name}-{part}.arff' for part in ('train', 'test')]
-  files = parts if parts[0].exists() else [folder / f'{short_name}.arff']
-  tables = [arff.read(file, folder / f'{short_name}.xml') for file in files]
-  first = tables[0]
-  for file, table in zip(files, tables, strict=True):
-    if table[2:] != first[2:]:
-      raise InputError(
-        f'{file}: its columns are not those of {files[0].name}: take both from'
-        ' the same source'
-      )
-  y_NxL = np.concatenate([table.y for table in tables])
-  rows = None
-  if len(tables) == 2:
-    border = len(first.y)
-    train, valid = splits.cut_validation(y_NxL, np.arange(border), 0.2, seed)
-    test = np.arange(border, len(y_NxL))
-    rows = {'train': train, 'valid': valid, 'test': test}
-  return from_arrays(
-    np.concatenate([table.x for table in tables]),
-    y_NxL,
-    name=name,
-    feature_names=first.feature_names,
-    label_names=first.label_names,
-    splits=rows,
-    seed=seed,
-  )
+def locate(entry: Entry, file: str, fetch: bool = False) -> pathlib.Path:
+  """Where a file of `entry` is, its bytes verified.
 
-
-def _folder(name: str) -> pathlib.Path:
-  """The folder of `name` under MLC_DATA."""
+  In order: the folder of the set under $MLC_DATA; under data/ of the user
+  cache; with `fetch`, downloaded to there.
+  """
+  folder = entry.folder or entry.name
+  own = download.cache_folder() / 'data' / folder / file
   root = os.environ.get('MLC_DATA')
-  if not root:
+  places = [pathlib.Path(root, folder, file)] if root else []
+  for path in [*places, own]:
+    if path.exists():
+      download.verify(path, entry.sha256[file])
+      return path
+  wanted = places[0] if places else own
+  if not entry.url:
     raise InputError(
-      f'{name}: MLC_DATA is not set: set it to the folder that holds mulan/'
+      f'{entry.name}: {file} is not here: make {wanted} by hand from'
+      f' {entry.source}'
     )
-  if not pathlib.Path(root).is_dir():
+  url = entry.url + file
+  if not fetch:
     raise InputError(
-      f'{name}: MLC_DATA={root} is not a folder: set it to the one that holds'
-      ' mulan/'
+      f'{entry.name}: {file} is not here: --download fetches it, or put {url}'
+      f' at {wanted}'
     )
-  folder = pathlib.Path(root, name)
-  if not folder.is_dir():
-    raise InputError(
-      f'{name}: MLC_DATA={root} has no {name}: copy its ARFF and XML files'
-      ' there from github.com/tsoumakas/mulan'
-    )
-  return folder
-
-
-NAMES = {'yeast': _river_yeast} | {
-  f'mulan/{short_name}': functools.partial(_mulan, short_name)
-  for short_name in MULAN
-}
+  with download.progress_bar(f'{entry.name} {file}') as report:
+    download.fetch(url, own, entry.sha256[file], report=report)
+  return own

@@ -1,5 +1,7 @@
 """The checks behind `from_arrays`: each says what is wrong, and where."""
 
+import collections
+
 import numpy as np
 
 from mlc.data.splits import SPLITS
@@ -34,7 +36,7 @@ def names(given, letter: str, count: int, what: str) -> tuple[str, ...]:
       f'{what} names: {len(checked)} for {count} columns: give one each'
     )
   if len(set(checked)) < count:
-    twice = next(name for name in checked if checked.count(name) > 1)
+    twice = collections.Counter(checked).most_common(1)[0][0]
     raise InputError(f'{what} name {twice!r} stands twice: rename one')
   return checked
 

@@ -3,20 +3,25 @@
 import dataclasses
 import functools
 import hashlib
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 from absl import logging
 import numpy as np
+from scipy import sparse
 
 from mlc.data import checks
+from mlc.data import labels as labels_lib
 from mlc.data import splits as splits_lib
+from mlc.data.features import Features
+from mlc.data.labels import Labels
+from mlc.data.table import Table
 from mlc.errors import InputError, nearest
 
 
 class Rows(NamedTuple):
-  """The rows of one split: x (N, D), y and mask (N, L)."""
+  """Some rows: x as `Features.rows` gives it, y and mask (N, L)."""
 
-  x: np.ndarray
+  x: Any
   y: np.ndarray
   mask: np.ndarray
 
@@ -24,46 +29,51 @@ class Rows(NamedTuple):
 # Arrays have no single truth value, so equality is identity: eq=False.
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-  """What a model may learn from. Make one with `from_arrays`, which checks it.
+  """What a model may learn from. `from_arrays` and `load` make and check it.
 
   name: for messages and tables.
-  x_NxD: float32, finite.
-  y_NxL: float32, 0 or 1 or soft between; 0 where missing.
-  mask_NxL: float32, 1 = observed, 0 = missing.
   splits: row numbers of 'train', 'valid' and 'test'.
   """
 
   name: str
-  x_NxD: np.ndarray
-  y_NxL: np.ndarray
-  mask_NxL: np.ndarray
-  feature_names: tuple[str, ...]
-  label_names: tuple[str, ...]
+  features: Features
+  labels: Labels
   splits: dict[str, np.ndarray]
 
   @property
+  def num_rows(self) -> int:
+    """N."""
+    return self.labels.num_rows
+
+  @property
   def num_features(self) -> int:
-    """D."""
-    return self.x_NxD.shape[1]
+    """D, over all kinds of columns."""
+    return len(self.features.names)
 
   @property
   def num_labels(self) -> int:
     """L."""
-    return self.y_NxL.shape[1]
+    return len(self.labels.names)
+
+  @property
+  def label_names(self) -> tuple[str, ...]:
+    """L distinct names."""
+    return self.labels.names
 
   @functools.cached_property
   def checksum(self) -> str:
     """16 hexadecimal digits of SHA-256 over arrays, names and splits."""
+    f, y = self.features, self.labels
     digest = hashlib.sha256(
-      repr((self.feature_names, self.label_names)).encode()
+      repr((f.names, f.values, f.text, y.names, y.kind)).encode()
     )
-    arrays = {'x': self.x_NxD, 'y': self.y_NxL, 'mask': self.mask_NxL}
-    for key, array in sorted((arrays | self.splits).items()):
+    arrays = f.arrays() | y.arrays() | self.splits
+    for key, array in sorted(arrays.items()):
       digest.update(f'{key}{array.shape}{array.dtype.str}'.encode())
-      digest.update(array.tobytes())
+      digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]
 
-  @property
+  @functools.cached_property
   def constant_L(self) -> np.ndarray:
     """Log-odds of labels that never vary in train, NaN for all others.
 
@@ -72,32 +82,38 @@ class Dataset:
     add-1/2 empirical logit, Haldane, Ann. Hum. Genet. 1956) where the maximum
     likelihood has none.
     """
-    _, y_NxL, mask_NxL = self.split('train')
-    n_L = mask_NxL.sum(0, dtype=float)
-    positive_L = (y_NxL * mask_NxL).sum(0, dtype=float)
+    train = self.splits['train']
+    n_L = len(train) - self.labels.missing_NxL[train].sum(0)
+    positive_L = self.labels.y_NxL[train].sum(0, dtype=float)
     logit_L = np.log((positive_L + 0.5) / (n_L - positive_L + 0.5))
     varies_L = (positive_L > 0) & (positive_L < n_L)
     return np.where(varies_L, np.nan, logit_L).astype(np.float32)
+
+  def rows(self, rows_B) -> Rows:
+    """The given rows, ready for a model: nothing else is made dense."""
+    return Rows(self.features.rows(rows_B), *self.labels.rows(rows_B))
 
   def split(self, name: str) -> Rows:
     """The rows of 'train', 'valid' or 'test'; InputError for another name."""
     if name not in self.splits:
       raise nearest(name, self.splits, 'split')
-    rows = self.splits[name]
-    return Rows(self.x_NxD[rows], self.y_NxL[rows], self.mask_NxL[rows])
+    return self.rows(self.splits[name])
 
-  def standardised(self) -> 'Dataset':
-    """The same data, x less its train mean and over its train deviation.
+  def with_splits(self, splits) -> Self:
+    """The same rows cut otherwise; InputError for bad splits."""
+    return dataclasses.replace(
+      self, splits=_frozen_splits(splits, self.num_rows, self.name)
+    )
 
-    Only train rows are looked at: valid and test stay unseen. A column that is
-    constant in train is only shifted (deviation taken as 1).
-    """
-    train_NxD = self.split('train').x.astype(float)
-    # The deviation of equal values can round to 1e-17: compare the values.
-    constant_D = (train_NxD == train_NxD[0]).all(0)
-    deviation_D = np.where(constant_D, 1.0, train_NxD.std(0))
-    x_NxD = (self.x_NxD - train_NxD.mean(0)) / deviation_D
-    return dataclasses.replace(self, x_NxD=_frozen(x_NxD.astype(np.float32)))
+  def imputed(self) -> Self:
+    """The same data with missing features filled in by train means."""
+    features = self.features.imputed(self.splits['train'])
+    return dataclasses.replace(self, features=features)
+
+  def standardised(self) -> Self:
+    """Imputed; dense features less train mean, over train deviation."""
+    features = self.features.standardised(self.splits['train'])
+    return dataclasses.replace(self, features=features)
 
 
 def from_arrays(
@@ -107,6 +123,7 @@ def from_arrays(
   name='arrays',
   feature_names=None,
   label_names=None,
+  kind=None,
   splits=None,
   seed=0,
 ) -> Dataset:
@@ -116,70 +133,84 @@ def from_arrays(
   warning each says so.
 
   Args:
-    x: (N, D) finite numbers.
-    y: (N, L) in [0, 1]; NaN where missing.
+    x: (N, D) finite numbers, dense or SciPy sparse; a data frame; N strings;
+      or `Features`, which may have missing values.
+    y: any form that `labels.detect` tells apart: 0/1 or soft matrix (NaN =
+      missing), sparse, lists of ids or names, one class a row; or `Labels`.
     name: for messages and tables.
     feature_names: D distinct names; default x0, x1, ...
     label_names: L distinct names; default y0, y1, ...
+    kind: 'multi-class' declares that every row has exactly one label on.
     splits: disjoint row numbers of 'train', 'valid' and 'test', none empty;
-      default 60/20/20, stratified (splits.py).
-    seed: of the default splits.
+      default 60/20/20, stratified (splits.py). Without 'valid', a fifth of
+      train is cut off for it.
+    seed: of the splits that are not given.
 
   Raises:
-    InputError: anything else than the above, or a row whose labels are all
-      missing; it names the first row and column.
+    InputError: anything else than the above; it names the first row and
+      column.
   """
-  x_NxD = checks.numbers(x, f'{name}: x')
-  y_NxL = checks.numbers(y, f'{name}: y')
-  if len(x_NxD) != len(y_NxL):
+  if not isinstance(x, Features):
+    x = _features(x, feature_names, f'{name}: feature')
+  if not isinstance(y, Labels):
+    y = labels_lib.detect(y, label_names, kind=kind, where=f'{name}: labels')
+  return from_table(Table(x, y, splits or {}), name=name, seed=seed)
+
+
+def from_table(table: Table, *, name: str, seed: int = 0) -> Dataset:
+  """A `Dataset` of what a reader gave, its splits completed by `seed`.
+
+  Raises:
+    InputError: features and labels of different length, bad splits.
+  """
+  features, labels, splits = table
+  if features.num_rows != labels.num_rows:
     raise InputError(
-      f'{name}: x has {len(x_NxD)} rows, y has {len(y_NxL)}: give one row of'
-      ' labels for each row of features'
+      f'{name}: x has {features.num_rows} rows, y has {labels.num_rows}: give'
+      ' one row of labels for each row of features'
     )
-  feature, label = f'{name}: feature', f'{name}: label'
-  feature_names = checks.names(feature_names, 'x', x_NxD.shape[1], feature)
-  label_names = checks.names(label_names, 'y', y_NxL.shape[1], label)
-  checks.cells(
-    ~np.isfinite(x_NxD),
-    x_NxD,
-    feature_names,
-    feature,
-    'impute it or drop the row (float32 ends at 3e38)',
-  )
-  checks.cells(
-    (y_NxL < 0) | (y_NxL > 1),
-    y_NxL,
-    label_names,
-    label,
-    'give 0, 1 or a probability, NaN where missing',
-  )
-  missing_NxL = np.isnan(y_NxL)
-  if missing_NxL.all(1).any():
-    raise InputError(
-      f'{name}: row {missing_NxL.all(1).argmax()} has no observed label, one'
-      f' of {missing_NxL.all(1).sum()} such rows: drop them (a row known to'
-      ' have no label is all 0, not NaN)'
+  if not splits:
+    splits = splits_lib.three_way(labels.y_NxL, seed)
+  elif set(splits) == {'train', 'test'}:
+    train, valid = splits_lib.cut_validation(
+      labels.y_NxL, splits['train'], 0.2, seed
     )
-  if splits is None:
-    splits = splits_lib.three_way(y_NxL, seed)
-  splits = checks.splits(splits, len(x_NxD), name)
-  data = Dataset(
-    name=name,
-    x_NxD=_frozen(x_NxD),
-    y_NxL=_frozen(np.where(missing_NxL, np.float32(0), y_NxL)),
-    mask_NxL=_frozen((~missing_NxL).astype(np.float32)),
-    feature_names=feature_names,
-    label_names=label_names,
-    splits={split: _frozen(rows) for split, rows in splits.items()},
-  )
+    splits = splits | {'train': train, 'valid': valid}
+  splits = _frozen_splits(splits, labels.num_rows, name)
+  data = Dataset(name, features, labels, splits)
   _warn(data)
   return data
 
 
-def _frozen(array: np.ndarray) -> np.ndarray:
-  """Read-only: a checksum must not outlive the content that it stands for."""
-  array.setflags(write=False)
-  return array
+def _frozen_splits(splits, num_rows: int, name: str) -> dict[str, np.ndarray]:
+  """Checked copies: disjoint and in range, of the three names."""
+  checked = checks.splits(splits, num_rows, name)
+  for rows in checked.values():
+    rows.setflags(write=False)
+  return checked
+
+
+def _features(x, names, where: str) -> Features:
+  """A matrix, data frame of numbers, sparse matrix or strings, checked."""
+  if hasattr(x, 'columns'):
+    names = list(x.columns) if names is None else names
+    x = x.to_numpy()
+  if sparse.issparse(x):
+    made = Features.of(sparse_columns=x, sparse_names=names, where=where)
+  elif all(isinstance(row, str) for row in x) and len(x):
+    made = Features.of(text=tuple(x), where=where)
+  else:
+    made = Features.of(
+      dense=checks.numbers(x, where), dense_names=names, where=where
+    )
+  checks.cells(
+    np.isnan(made.dense_NxD),
+    made.dense_NxD,
+    made.dense_names,
+    where,
+    'impute it, or declare it missing: x=Features.of(dense=x)',
+  )
+  return made
 
 
 def _warn(data: Dataset):
@@ -194,12 +225,12 @@ def _warn(data: Dataset):
       data.num_labels,
       names + (', ...' if constant.size > 3 else ''),
     )
-  empty = int((~data.y_NxL.any(1)).sum())
+  empty = int((np.diff(data.labels.y_NxL.indptr) == 0).sum())
   if empty:
     logging.warning(
       '%s: %d of %d rows have no label: kept, an empty label set is a valid'
       ' answer',
       data.name,
       empty,
-      len(data.y_NxL),
+      data.num_rows,
     )

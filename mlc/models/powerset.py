@@ -21,7 +21,7 @@ class Model(base.Energy):
 
   def structure(self, data):
     rows = data.split('train')
-    if ((data.y_NxL != 0) & (data.y_NxL != 1)).any():
+    if (data.labels.y_NxL.data != 1).any():
       raise InputError(
         f'{data.name} has soft labels, which belong to no label set: train'
         ' another model than powerset on it'

@@ -1,0 +1,43 @@
+"""Says what a data set is like, before any model sees it.
+
+python -m experiments.describe --data=mulan/enron --plot=runs/enron
+"""
+
+import json
+
+from absl import flags
+
+from experiments import main as main_lib
+from mlc import data as data_lib
+from mlc import data_plots, data_report
+from mlc.data import statistics
+
+DATA = flags.DEFINE_string('data', None, 'Name of a data set, or a path.')
+SEED = flags.DEFINE_integer('seed', 0, 'Cuts splits that the source lacks.')
+LABELS = flags.DEFINE_string(
+  'labels', None, 'Labels of a file that is unclear: first:6, last:14, names.'
+)
+JSON = flags.DEFINE_bool('json', False, 'One JSON object instead of a report.')
+PLOT = flags.DEFINE_string('plot', None, 'Folder to write PNG pictures to.')
+
+
+def main(_):
+  """A report or JSON on stdout, pictures in a folder where one is given."""
+  data = data_lib.load(
+    DATA.value,
+    seed=SEED.value,
+    labels=LABELS.value,
+    download=main_lib.DOWNLOAD.value,
+  )
+  described = statistics.describe(data)
+  pictures = data_plots.write(data, PLOT.value) if PLOT.value else []
+  if JSON.value:
+    print(json.dumps(described, allow_nan=False))
+    return
+  data_report.show(described)
+  for path in pictures:
+    print(path)
+
+
+if __name__ == '__main__':
+  main_lib.run(main, required=('data',))

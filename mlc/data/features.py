@@ -1,0 +1,279 @@
+"""Features of N rows: dense, sparse and categorical columns, raw text."""
+
+import dataclasses
+import functools
+from typing import Any, Self
+
+import numpy as np
+from scipy import sparse
+
+from mlc.data import checks
+from mlc.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+  """x of a batch with other than dense columns: what an encoder opens.
+
+  A pytree (encoders.py registers it): all arrays share the leading axis B.
+
+  dense: float32 (B, D).
+  ids, values: int32 and float32 (B, Z): the columns of a sparse row that are
+    not 0, padded with column 0 at value 0.
+  categorical: int32 (B, C): the number of each attribute's value, -1 = missing.
+  num_sparse, num_values: how many sparse columns, and values per attribute.
+  """
+
+  dense: np.ndarray
+  ids: np.ndarray
+  values: np.ndarray
+  categorical: np.ndarray
+  num_sparse: int
+  num_values: tuple[int, ...]
+
+  @property
+  def width(self) -> int:
+    """Columns when all are written out, categorical ones one-hot."""
+    return self.dense.shape[-1] + self.num_sparse + sum(self.num_values)
+
+
+# Arrays have no single truth value, so equality is identity: eq=False.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Features:
+  """Columns of N rows by kind; a kind may have no columns.
+
+  dense_NxD: float32, NaN where missing.
+  sparse_NxS: CSR of float32, never made dense as a whole; NaN where missing.
+  categorical_NxC: int32, the number of the value, -1 where missing.
+  dense_names, sparse_names, categorical_names: distinct over all kinds.
+  values: the value names of each categorical column.
+  text: N strings, or none at all.
+  """
+
+  dense_NxD: np.ndarray
+  sparse_NxS: sparse.csr_array
+  categorical_NxC: np.ndarray
+  dense_names: tuple[str, ...] = ()
+  sparse_names: tuple[str, ...] = ()
+  categorical_names: tuple[str, ...] = ()
+  values: tuple[tuple[str, ...], ...] = ()
+  text: tuple[str, ...] = ()
+
+  @classmethod
+  def of(
+    cls,
+    *,
+    dense=None,
+    dense_names=None,
+    sparse_columns=None,
+    sparse_names=None,
+    categorical=None,
+    categorical_names=None,
+    values=(),
+    text=(),
+    where='features',
+  ) -> Self:
+    """Checks and freezes columns; those of a kind not given are none.
+
+    Names default to x0, x1, ... through all kinds.
+
+    Raises:
+      InputError: kinds of different length, no column and no text, not a
+        matrix, an infinite number, an id that no value has, a name twice or
+        too few of them.
+    """
+    given = [dense, sparse_columns, categorical, text or None]
+    lengths = {
+      part.shape[0] if sparse.issparse(part) else len(part)
+      for part in given
+      if part is not None
+    }
+    if len(lengths) != 1 or lengths == {0}:
+      raise InputError(
+        f'{where}: columns of {sorted(lengths)} rows: give at least one row,'
+        ' and every kind of column the same rows'
+      )
+    none = np.zeros((lengths.pop(), 0), np.float32)
+    with np.errstate(over='ignore'):  # Infinite from here on, refused below.
+      dense_NxD = np.array(none if dense is None else dense, np.float32)
+      columns: Any = sparse.csr_array(
+        none if sparse_columns is None else sparse_columns,
+        dtype=np.float32,
+        copy=True,
+      )
+    columns.sum_duplicates()
+    ids_NxC = np.array(none if categorical is None else categorical, np.int32)
+    names, start = [], 0
+    for part, some in (
+      (dense_NxD, dense_names),
+      (columns, sparse_names),
+      (ids_NxC, categorical_names),
+    ):
+      stop = start + part.shape[1]
+      default = (f'x{i}' for i in range(start, stop))
+      names.append(tuple(default) if some is None else tuple(map(str, some)))
+      start = stop
+    if not start and not text:
+      raise InputError(f'{where}: no columns: give at least one feature')
+    made = cls(
+      dense_NxD,
+      columns,
+      ids_NxC,
+      dense_names=names[0],
+      sparse_names=names[1],
+      categorical_names=names[2],
+      values=tuple(tuple(map(str, of_one)) for of_one in values),
+      text=tuple(map(str, text)),
+    )
+    made._check(where)
+    for array in made.arrays().values():
+      array.setflags(write=False)
+    return made
+
+  def _check(self, where: str) -> None:
+    parts: Any = self.dense_NxD, self.sparse_NxS, self.categorical_NxC
+    for names, part in zip(
+      (self.dense_names, self.sparse_names, self.categorical_names),
+      parts,
+      strict=True,
+    ):
+      checks.names(names, 'x', part.shape[1], where)
+    checks.names(self.names, 'x', len(self.names), where)
+    checks.cells(
+      np.isinf(self.dense_NxD),
+      self.dense_NxD,
+      self.dense_names,
+      where,
+      'impute it or drop the row (float32 ends at 3e38)',
+    )
+    infinite = np.flatnonzero(np.isinf(self.sparse_NxS.data))
+    if infinite.size:
+      row = np.searchsorted(self.sparse_NxS.indptr, infinite[0], 'right') - 1
+      name = self.sparse_names[self.sparse_NxS.indices[infinite[0]]]
+      raise InputError(
+        f'{where} {name!r} is infinite in row {row} ({infinite.size} such'
+        ' cells): impute it or drop the row'
+      )
+    counts_C = np.array([len(names) for names in self.values], int)
+    if len(counts_C) != self.categorical_NxC.shape[1]:
+      raise InputError(
+        f'{where}: value names for {len(counts_C)} of'
+        f' {self.categorical_NxC.shape[1]} categorical columns: give all'
+      )
+    checks.cells(
+      (self.categorical_NxC < -1) | (self.categorical_NxC >= counts_C[None]),
+      self.categorical_NxC,
+      self.categorical_names,
+      where,
+      'give the number of a value, -1 where missing',
+    )
+
+  @property
+  def num_rows(self) -> int:
+    """N."""
+    return len(self.dense_NxD)
+
+  @property
+  def names(self) -> tuple[str, ...]:
+    """Of all columns: dense, then sparse, then categorical ones."""
+    return self.dense_names + self.sparse_names + self.categorical_names
+
+  @functools.cached_property
+  def num_missing(self) -> int:
+    """Cells without a value."""
+    return int(
+      np.isnan(self.dense_NxD).sum()
+      + np.isnan(self.sparse_NxS.data).sum()
+      + (self.categorical_NxC < 0).sum()
+    )
+
+  def arrays(self) -> dict[str, np.ndarray]:
+    """All numbers by name, for checksums and for files."""
+    return {
+      'dense': self.dense_NxD,
+      'sparse_data': self.sparse_NxS.data,
+      'sparse_indices': self.sparse_NxS.indices,
+      'sparse_indptr': self.sparse_NxS.indptr,
+      'categorical': self.categorical_NxC,
+    }
+
+  def rows(self, rows_B):
+    """What a model gets: float32 (B, D) where all is dense, else `Inputs`.
+
+    Sparse rows are padded to the longest of ALL rows, so that every batch has
+    one shape and one compiled program.
+
+    Raises:
+      InputError: text, which no encoder reads.
+    """
+    if self.text:
+      raise InputError(
+        'the features are raw text, which no encoder reads yet: turn it into'
+        ' columns first, as in TfidfVectorizer of scikit-learn'
+      )
+    dense_BxD = self.dense_NxD[rows_B]
+    if not self.sparse_names and not self.categorical_names:
+      return dense_BxD
+    start_B = self.sparse_NxS.indptr[:-1][rows_B]
+    length_N = np.diff(self.sparse_NxS.indptr)
+    place_Z = np.arange(length_N.max())
+    inside_BxZ = place_Z < length_N[rows_B][:, None]
+    where_BxZ = np.where(inside_BxZ, start_B[:, None] + place_Z, 0)
+    ids_BxZ = np.zeros(where_BxZ.shape, np.int32)
+    values_BxZ = np.zeros(where_BxZ.shape, np.float32)
+    if place_Z.size:
+      ids_BxZ[inside_BxZ] = self.sparse_NxS.indices[where_BxZ[inside_BxZ]]
+      values_BxZ[inside_BxZ] = self.sparse_NxS.data[where_BxZ[inside_BxZ]]
+    return Inputs(
+      dense_BxD,
+      ids_BxZ,
+      values_BxZ,
+      self.categorical_NxC[rows_B],
+      num_sparse=len(self.sparse_names),
+      num_values=tuple(map(len, self.values)),
+    )
+
+  def imputed(self, train: np.ndarray) -> Self:
+    """Missing numbers replaced by the column's mean over `train` rows.
+
+    A missing categorical value stays -1, which encoders read as 'none'. A
+    column without a value in train gets 0.
+    """
+    dense_NxD, sparse_NxS = self.dense_NxD, self.sparse_NxS
+    missing_NxD = np.isnan(dense_NxD)
+    if missing_NxD.any():
+      seen_TxD = ~missing_NxD[train]
+      total_D = np.where(seen_TxD, dense_NxD[train], 0).sum(0, dtype=float)
+      mean_D = total_D / np.maximum(seen_TxD.sum(0), 1)
+      dense_NxD = np.where(missing_NxD, mean_D[None], dense_NxD)
+    missing_Z = np.isnan(sparse_NxS.data)
+    if missing_Z.any():
+      known = sparse_NxS[train].copy()
+      unknown_S = np.bincount(
+        known.indices[np.isnan(known.data)], minlength=known.shape[1]
+      )
+      known.data = np.nan_to_num(known.data)
+      mean_S = known.sum(0, dtype=float) / np.maximum(len(train) - unknown_S, 1)
+      sparse_NxS = sparse_NxS.copy()
+      sparse_NxS.data[missing_Z] = mean_S[sparse_NxS.indices[missing_Z]]
+    return self._with(dense_NxD, sparse_NxS)
+
+  def standardised(self, train: np.ndarray) -> Self:
+    """Imputed; dense columns less their train mean, over their deviation.
+
+    A column that is constant in train is only shifted (deviation taken as 1).
+    Sparse columns are left alone: shifted, they would not be sparse.
+    """
+    made = self.imputed(train)
+    train_TxD = made.dense_NxD[train].astype(float)
+    # The deviation of equal values can round to 1e-17: compare the values.
+    constant_D = (train_TxD == train_TxD[0]).all(0)
+    deviation_D = np.where(constant_D, 1.0, train_TxD.std(0))
+    dense_NxD = (made.dense_NxD - train_TxD.mean(0)) / deviation_D
+    return made._with(dense_NxD, made.sparse_NxS)
+
+  def _with(self, dense_NxD, sparse_NxS) -> Self:
+    dense_NxD = np.asarray(dense_NxD, np.float32)
+    dense_NxD.setflags(write=False)
+    sparse_NxS.data.setflags(write=False)
+    return dataclasses.replace(self, dense_NxD=dense_NxD, sparse_NxS=sparse_NxS)

@@ -1,0 +1,124 @@
+"""`load`: a named data set, a known world, or a file that a reader knows."""
+
+import importlib
+import inspect
+import pathlib
+
+from mlc import calls
+from mlc.data import catalog
+from mlc.data.dataset import Dataset, from_arrays, from_table
+from mlc.data.readers.files import OPENERS
+from mlc.data.table import Table
+from mlc.errors import InputError, nearest
+
+# The reader of a file by its suffix; a table that has labels= is a frame.
+READERS = {
+  '.arff': 'arff',
+  '.svm': 'libsvm',
+  '.libsvm': 'libsvm',
+  '.txt': 'libsvm',
+  '.csv': 'frame',
+  '.parquet': 'frame',
+  '.tsv': 'text',
+  '.jsonl': 'text',
+  '.npz': 'npz',
+}
+WORLD = 'world/'
+
+
+def load(
+  name, seed: int = 0, *, labels=None, download: bool = False
+) -> Dataset:
+  """Loads a data set.
+
+  Args:
+    name: a set of the catalogue, 'mulan/yeast' (catalog.toml lists them);
+      'yeast', river's copy, which is on every machine but has Mulan's rows in
+      another order, so that no table of Mulan's split fits it; a world whose
+      p(y | x) is known, 'world/ising(num_labels=8, num_rows=2000)'
+      (synthetic/); or the path of a file (`READERS`).
+    seed: cuts what the source has not cut: 60/20/20 where it has no split, a
+      fifth of train for validation where it has no validation rows. Draws the
+      rows of a world.
+    labels: which columns of a file are the labels, where it does not say so
+      itself: 'first:6', 'last:14', names; see its reader.
+    download: fetch files of the catalogue that are not on this machine.
+
+  Raises:
+    InputError: an unknown name, files that are not there or not the right
+      ones, and what the reader refuses.
+  """
+  name = str(name)
+  if labels and not _is_path(name):
+    raise InputError(
+      f'{name}: labels={labels!r} is for files: a named set knows its labels'
+    )
+  if name == 'yeast':
+    return _river_yeast(seed)
+  if name.startswith(WORLD):
+    return _world(name, seed)
+  if _is_path(name):
+    return from_table(_read(pathlib.Path(name), labels), name=name, seed=seed)
+  entry = catalog.find(name, also=['yeast', WORLD])
+  return from_table(catalog.read(entry, download), name=name, seed=seed)
+
+
+def _is_path(name: str) -> bool:
+  return name not in catalog.entries() and (
+    _suffix(name) in READERS or pathlib.Path(name).exists()
+  )
+
+
+def _suffix(name: str) -> str:
+  """'.arff' of a.arff and of a.ARFF.gz."""
+  path = pathlib.Path(name.lower())
+  return path.with_suffix('').suffix if path.suffix in OPENERS else path.suffix
+
+
+def _read(path: pathlib.Path, labels) -> Table:
+  suffix = _suffix(path.name)
+  if suffix not in READERS:
+    raise InputError(
+      f'{path}: no reader for {suffix or "a folder"!r}: give one of'
+      f' {", ".join(READERS)}, or a name of the catalogue'
+    )
+  name = 'frame' if suffix == '.tsv' and labels else READERS[suffix]
+  reader = importlib.import_module(f'mlc.data.readers.{name}')
+  if not labels:
+    return reader.read(path)
+  if 'labels' not in inspect.signature(reader.read).parameters:
+    raise InputError(
+      f'{path}: labels={labels!r}: a {suffix} file says itself what its labels'
+      ' are'
+    )
+  return reader.read(path, labels=labels)
+
+
+def _world(name: str, seed: int) -> Dataset:
+  from mlc.data import synthetic  # It needs JAX, which no file does.
+
+  kind, options = calls.parse(name.removeprefix(WORLD), 'world')
+  worlds = synthetic.worlds()
+  if kind not in worlds:
+    raise nearest(kind, worlds, 'world')
+  num_rows = options.pop('num_rows', 1000)
+  known = inspect.signature(worlds[kind]).parameters
+  for key in options:
+    if key not in known:
+      raise nearest(key, [*known, 'num_rows'], f'option of {kind}')
+  return worlds[kind](**options).dataset(num_rows, seed)
+
+
+def _river_yeast(seed: int) -> Dataset:
+  from river import datasets  # Slow (seconds), and no other set needs it.
+
+  rows = list(datasets.Yeast())
+  features, labels = rows[0]
+  return from_arrays(
+    [list(x.values()) for x, _ in rows],
+    [list(y.values()) for _, y in rows],
+    name='yeast',
+    feature_names=features,
+    label_names=labels,
+    seed=seed,
+  )

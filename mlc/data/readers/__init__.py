@@ -1,0 +1,1 @@
+"""Files -> Table. One format a file, each with `read(path, ...) -> Table`."""
