@@ -9,8 +9,7 @@ from absl import flags
 
 from experiments import main as main_lib
 from mlc import data as data_lib
-from mlc import data_plots, data_report
-from mlc.data import statistics
+from mlc.data import plots, report, statistics
 
 DATA = flags.DEFINE_string('data', None, 'Name of a data set, or a path.')
 SEED = flags.DEFINE_integer('seed', 0, 'Cuts splits that the source lacks.')
@@ -30,11 +29,11 @@ def main(_):
     download=main_lib.DOWNLOAD.value,
   )
   described = statistics.describe(data)
-  pictures = data_plots.write(data, PLOT.value) if PLOT.value else []
+  pictures = plots.write(data, PLOT.value) if PLOT.value else []
   if JSON.value:
     print(json.dumps(described, allow_nan=False))
     return
-  data_report.show(described)
+  report.show(described)
   for path in pictures:
     print(path)
 

@@ -122,6 +122,13 @@ def test_an_omitted_cell_is_0_or_the_first_value(tmp_path):
   assert features.categorical_NxC.tolist() == [[2], [0], [-1], [0]]
 
 
+def test_a_zero_that_is_written_out_is_not_stored(tmp_path):
+  path = _write(tmp_path, PLAIN.replace('0,0,1,1', '{0 0,1 0,2 1}'))
+  made = arff.read(path, 'a')
+  assert made.features.sparse_NxS.toarray().tolist() == [[0, 1, 0]]
+  assert made.features.sparse_NxS.nnz == 1 and made.labels.y_NxL.nnz == 0
+
+
 ODD_NAMES = st.text('ab01 ,\'"\\%{}?\t\né/@', min_size=1, max_size=5).filter(
   lambda name: name != '?'
 )

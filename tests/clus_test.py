@@ -73,9 +73,15 @@ def test_a_tree_of_paths(tmp_path, read):
 
 def test_cells_may_have_spaces_and_quotes_around_them(tmp_path):
   text = TREE.replace(',01/01/03@2\n', ", '01/01/03@2'\n")
-  text = text.replace('blue,01/02', 'blue ,\t01/02 ')
+  text = text.replace('blue,01/02', 'blue,\t01/02')
   rows, _ = _names_of(arff.read(_write(tmp_path, text)))
   assert rows[:2] == [{'01', '01/01', '01/01/03', '2'}, {'01', '01/02'}]
+
+
+def test_a_class_named_twice_is_on_once(tmp_path):
+  text = TREE[: TREE.index('0.5')] + '0.5,red,7/1@7/1'
+  rows, _ = _names_of(arff.read(_write(tmp_path, text)))
+  assert rows == [{'7', '7/1'}]
 
 
 def test_labels_given_leave_the_class_to_drop(tmp_path):

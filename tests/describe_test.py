@@ -12,8 +12,8 @@ import pytest
 from scipy import sparse
 
 from mlc import data as data_lib
-from mlc import data_plots, data_report, logs
-from mlc.data import statistics
+from mlc import logs
+from mlc.data import plots, report, statistics
 from mlc.data.labels import Labels
 from mlc.errors import InputError
 
@@ -54,7 +54,7 @@ def hidden(y_NxL, share, seed=1):
 
 def text(described, **kwargs):
   file = io.StringIO()
-  data_report.show(described, file, **kwargs)
+  report.show(described, file, **kwargs)
   return file.getvalue()
 
 
@@ -64,9 +64,7 @@ def text(described, **kwargs):
 def test_lift_is_that_of_loops_over_the_rows_where_both_are_observed():
   y_NxL = hidden(drawn(5, rows=60), 0.2)
   labels = Labels.of(y_NxL)
-  lift_LxL, expected_LxL = data_plots.lift(
-    statistics.on(labels), labels.missing_NxL
-  )
+  lift_LxL, expected_LxL = plots.lift(statistics.on(labels), labels.missing_NxL)
   for i in range(5):
     for j in range(5):
       pairs = [(a, b) for a, b in y_NxL[:, [i, j]] if a == a and b == b]
@@ -80,7 +78,7 @@ def test_lift_is_that_of_loops_over_the_rows_where_both_are_observed():
 def test_lift_of_a_label_that_is_never_on_is_unknown():
   on_NxL = sparse.csr_array(np.array([[1, 0], [1, 0]]))
   missing_NxL = sparse.csr_array(on_NxL.shape, dtype=bool)
-  lift_LxL, expected_LxL = data_plots.lift(on_NxL, missing_NxL)
+  lift_LxL, expected_LxL = plots.lift(on_NxL, missing_NxL)
   np.testing.assert_array_equal(lift_LxL, [[1, np.nan], [np.nan, np.nan]])
   np.testing.assert_array_equal(expected_LxL, [[2, 0], [0, 0]])
 
@@ -90,7 +88,7 @@ def test_labels_that_occur_together_stand_together():
   shuffled_L = np.random.default_rng(3).permutation(block_L)
   together_LxL = shuffled_L[:, None] == shuffled_L[None]
   lift_LxL = np.where(together_LxL, 4.0, 0.0)
-  order = data_plots.clustered(lift_LxL)
+  order = plots.clustered(lift_LxL)
   assert sorted(order) == list(range(20))
   assert np.count_nonzero(np.diff(shuffled_L[order])) == 3
 
@@ -102,7 +100,7 @@ def test_heat_map_shows_lift_in_its_colours_and_order():
   y_NxL[0, 3] = 1  # On in one row: too few to tell.
   y_NxL[0, 4] = 0
   names = [rf'$\no{c}{{$[x]' for c in 'abcdef']  # No formula that can be read.
-  figure = data_plots.cooccurrence(dataset(y_NxL, names))
+  figure = plots.cooccurrence(dataset(y_NxL, names))
   figure.draw_without_rendering()
   axes, bar = figure.axes
   shown = [label.get_text() for label in axes.get_yticklabels()]
@@ -130,7 +128,7 @@ def test_heat_map_shows_lift_in_its_colours_and_order():
 
 def test_heat_map_of_many_labels_names_the_most_frequent():
   y_NxL = drawn(70)
-  figure = data_plots.cooccurrence(dataset(y_NxL))
+  figure = plots.cooccurrence(dataset(y_NxL))
   axes = figure.axes[0]
   assert 'the 60 most frequent of 70 labels' in axes.get_title(loc='left')
   shown = {int(tick.get_text()[1:]) for tick in axes.get_xticklabels()}
@@ -144,7 +142,7 @@ def test_frequency_curves_are_sorted_shares_of_each_split():
   y_NxL = drawn(8, rows=50)
   y_NxL[30:, 7] = 0
   data = dataset(y_NxL)
-  (axes,) = data_plots.frequency(data).axes
+  (axes,) = plots.frequency(data).axes
   assert len(axes.lines) == 3
   for line, (split, rows) in zip(axes.lines, data.splits.items(), strict=True):
     share_L = sorted(y_NxL[rows].mean(0), reverse=True)
@@ -160,7 +158,7 @@ def test_frequency_curves_are_sorted_shares_of_each_split():
 
 def test_cardinality_bars_are_shares_of_rows():
   y_NxL = drawn(6)
-  (axes,) = data_plots.cardinality(dataset(y_NxL)).axes
+  (axes,) = plots.cardinality(dataset(y_NxL)).axes
   sizes = y_NxL.sum(1)
   for size, bar in enumerate(axes.patches):
     assert bar.get_height() == pytest.approx((sizes == size).mean())
@@ -177,9 +175,9 @@ def test_no_word_of_a_picture_is_cut_off(num_labels, name):
   path = 'a/long/path/to/a/data/set/in/a/folder/below/others/called/set.arff'
   data = dataclasses.replace(data, name=path)
   for draw in (
-    data_plots.cooccurrence,
-    data_plots.frequency,
-    data_plots.cardinality,
+    plots.cooccurrence,
+    plots.frequency,
+    plots.cardinality,
   ):
     figure = draw(data)
     figure.draw_without_rendering()
@@ -197,7 +195,7 @@ def test_no_word_of_a_picture_is_cut_off(num_labels, name):
 )
 def test_pictures_and_report_of_labels_without_variety(y_NxL, tmp_path):
   data = dataset(y_NxL)
-  paths = data_plots.write(data, tmp_path / 'made' / 'here')
+  paths = plots.write(data, tmp_path / 'made' / 'here')
   assert [path.name for path in paths] == list(PICTURES)
   for path in paths:
     assert path.read_bytes()[:8] == b'\x89PNG\r\n\x1a\n'
@@ -206,19 +204,17 @@ def test_pictures_and_report_of_labels_without_variety(y_NxL, tmp_path):
 
 def test_a_picture_that_fails_leaves_the_old_ones(tmp_path):
   data = dataset(drawn(4))
-  data_plots.write(data, tmp_path)
+  plots.write(data, tmp_path)
   old = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
   for planted in ('cooccurrence', 'frequency', 'cardinality'):
     with (
-      mock.patch.object(
-        data_plots, planted, side_effect=RuntimeError('planted')
-      ),
+      mock.patch.object(plots, planted, side_effect=RuntimeError('planted')),
       pytest.raises(RuntimeError, match='planted'),
     ):
-      data_plots.write(dataset(drawn(5)), tmp_path)
+      plots.write(dataset(drawn(5)), tmp_path)
     assert old == {p.name: p.read_bytes() for p in tmp_path.iterdir()}
   with mock.patch.object(logs, 'atomic_write') as writes:
-    data_plots.write(data, tmp_path)
+    plots.write(data, tmp_path)
   assert [call.args[0].name for call in writes.call_args_list] == list(PICTURES)
 
 
@@ -226,7 +222,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_one_line(tmp_path):
   file = tmp_path / 'file'
   file.write_text('mine')
   with pytest.raises(InputError, match=r'file: File exists: give another'):
-    data_plots.write(dataset(drawn(4)), file)
+    plots.write(dataset(drawn(4)), file)
   assert file.read_text() == 'mine'
 
 

@@ -481,6 +481,9 @@ def test_many_rows_are_cut_where_nobody_sees_it():
   best_BxL = (world.scores(x_BxD) > 0).astype(int)
   wrong_BxL = world.sample(x_BxD, 0)[:, 0] != best_BxL
   assert not wrong_BxL[abs(world.scores(x_BxD)) > 30].any()
+  same_BxD = np.repeat(x_BxD[:1] * 0, 1200, axis=0)
+  y_BxL = dataclasses.replace(world, signal=0.0).sample(same_BxD, 0)[:, 0]
+  assert (y_BxL[:600] != y_BxL[512:1112]).any(1).mean() > 0.99
   want_BxS = special.log_expit(abs(world.scores(x_BxD))).sum(1, keepdims=True)
   got_BxS = world.log_prob(x_BxD, best_BxL[:, None])
   np.testing.assert_allclose(got_BxS, want_BxS, atol=1e-9)
@@ -506,6 +509,16 @@ def test_regret_beyond_enumeration_is_right_within_its_error(loss):
   )
   found = synthetic.regret(world, x_BxD, clean_BxL, loss, num_samples=300)
   np.testing.assert_array_equal(found.value_B, 0)
+
+
+def test_the_bayes_answer_is_not_judged_by_the_draws_it_was_decided_on():
+  world = synthetic.IsingTree(num_labels=21, coupling=0.0, signal=0.0)
+  x_BxD = world.inputs(100, 0)
+  found = synthetic.regret(
+    world, x_BxD, np.zeros((100, 21)), 'hamming', num_samples=5
+  )
+  # Fair coins: every answer is wrong in half of the labels.
+  assert abs(found.bayes_B.mean() - 0.5) < 5 * 0.5 / (100 * 21 * 5) ** 0.5
 
 
 def test_chunks_of_draws_err_independently():
@@ -574,6 +587,7 @@ def test_a_name_tells_what_is_not_default():
     ('OneFlip', {'num_labels': True}, 'num_labels=True'),
     ('OneFlip', {'num_labels': '3'}, "num_labels='3'"),
     ('OneFlip', {'tau': '1'}, "tau='1'"),
+    ('OneFlip', {'tau': True}, 'tau=True'),
     ('OneFlip', {'seed': -1}, 'seed=-1'),
     ('OneFlip', {'tau': 1.1}, r'tau=1\.1.*\[0, 1\]'),
     ('Logic', {'noise': 0.6}, r'noise=0\.6.*\[0, 0\.5\]'),

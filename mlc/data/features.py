@@ -187,6 +187,11 @@ class Features:
       + (self.categorical_NxC < 0).sum()
     )
 
+  @functools.cached_property
+  def _longest(self) -> int:
+    """Numbers in the fullest sparse row."""
+    return int(np.diff(self.sparse_NxS.indptr).max())
+
   def arrays(self) -> dict[str, np.ndarray]:
     """All numbers by name, for checksums and for files."""
     return {
@@ -214,16 +219,12 @@ class Features:
     dense_BxD = self.dense_NxD[rows_B]
     if not self.sparse_names and not self.categorical_names:
       return dense_BxD
-    start_B = self.sparse_NxS.indptr[:-1][rows_B]
-    length_N = np.diff(self.sparse_NxS.indptr)
-    place_Z = np.arange(length_N.max())
-    inside_BxZ = place_Z < length_N[rows_B][:, None]
-    where_BxZ = np.where(inside_BxZ, start_B[:, None] + place_Z, 0)
-    ids_BxZ = np.zeros(where_BxZ.shape, np.int32)
-    values_BxZ = np.zeros(where_BxZ.shape, np.float32)
-    if place_Z.size:
-      ids_BxZ[inside_BxZ] = self.sparse_NxS.indices[where_BxZ[inside_BxZ]]
-      values_BxZ[inside_BxZ] = self.sparse_NxS.data[where_BxZ[inside_BxZ]]
+    part = self.sparse_NxS[rows_B]
+    inside_BxZ = np.arange(self._longest) < np.diff(part.indptr)[:, None]
+    ids_BxZ = np.zeros(inside_BxZ.shape, np.int32)
+    values_BxZ = np.zeros(inside_BxZ.shape, np.float32)
+    ids_BxZ[inside_BxZ] = part.indices
+    values_BxZ[inside_BxZ] = part.data
     return Inputs(
       dense_BxD,
       ids_BxZ,

@@ -109,10 +109,10 @@ class Labels:
 
   def rows(self, rows_B) -> tuple[np.ndarray, np.ndarray]:
     """(y_BxL, mask_BxL) of the given rows: dense float32, mask 1 = observed."""
-    return (
-      self.y_NxL[rows_B].toarray(),
-      1 - self.missing_NxL[rows_B].toarray().astype(np.float32),
-    )
+    y_BxL = self.y_NxL[rows_B].toarray()
+    if not self.missing_NxL.nnz:
+      return y_BxL, np.ones_like(y_BxL)
+    return y_BxL, 1 - self.missing_NxL[rows_B].toarray().astype(np.float32)
 
 
 def detect(y, names=None, *, kind=None, edges=(), where='labels') -> Labels:

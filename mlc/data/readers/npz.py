@@ -56,6 +56,7 @@ def write(data: Table | Dataset, path) -> None:
   buffer = io.BytesIO()
   np.savez(
     buffer,
+    allow_pickle=False,
     content=np.frombuffer(json.dumps(content).encode(), np.uint8),
     **f.arrays(),
     **y.arrays(),

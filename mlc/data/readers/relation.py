@@ -68,7 +68,7 @@ class Relation(NamedTuple):
       return first_C + step_C * codes_NxC
     codes_NxC = codes_NxC @ sparse.diags_array(step_C, format='csr')
     ones_Nx1 = sparse.csr_array(np.ones((codes_NxC.shape[0], 1)))
-    # A sum stores no zeros, were they written in the file.
+    # Neither stores zeros, be they written in the file.
     return codes_NxC + ones_Nx1 @ sparse.csr_array(first_C[None])
 
   def categories(self, columns: list[int]) -> np.ndarray:
