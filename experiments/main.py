@@ -1,6 +1,7 @@
 """What the experiment scripts share: flags, caches, errors in one line."""
 
 import json
+import os
 import sys
 import time
 
@@ -42,6 +43,9 @@ def run(main, required: tuple[str, ...]) -> None:
 
   try:
     app.run(quietly, flags_parser=_parse)
+  except BrokenPipeError:  # `... | head` has read enough.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)
   # A config file that is not there, or a full disk, is an OSError.
   except (InputError, OSError) as error:
     print('error:', ' '.join(str(error).split()), file=sys.stderr)

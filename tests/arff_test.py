@@ -1,22 +1,20 @@
 """ARFF of Mulan and MEKA: against typed files, written ones, and liac-arff."""
 
 import bz2
-import contextlib
 import pathlib
 import re
-import signal
 import subprocess
 import sys
-import warnings
 
 import arff as liac
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
+from reading import mutated, table_or_refusal, write
 
 from mlc.data.readers import arff, mulan
-from mlc.data.table import Table, concatenate
+from mlc.data.table import concatenate
 from mlc.errors import InputError
 
 nan = np.nan
@@ -65,12 +63,10 @@ SPARSE = """@relation 'Sparse: -C 2'
 """
 
 
-def _write(folder, text, xml=None, name='a.arff'):
-  path = folder / name
-  path.write_text(text, newline='')
+def _write(folder, text, xml=None):
   if xml is not None:
-    (folder / 'a.xml').write_text(xml)
-  return path
+    write(folder, xml, 'a.xml')
+  return write(folder, text, 'a.arff')
 
 
 def _refused(message, function, *args, **kwargs):
@@ -499,82 +495,46 @@ GRAPH = """@relation graph
 {1 a@b}
 """
 PIECES = [
-  *"{}'\"\\,?%\n\r\t @/01", '', '\r\n', '@data\n', '@attribute ', ' numeric',
-  '@attribute q {0,1}\n', ' string', ' hierarchical', '{1,0}', '1e400', 'nan',
-  '-1', '9' * 20, '9' * 5000, ', {5}', '{1 2}', '-C 2', '-C -1', 'root', 'é',
-  '\0', '\udcff', '\u2028', '<!DOCTYPE', '&x;', '<label name="a">',
+  *(bytes([byte]) for byte in b"{}'\"\\,?%\n\r\t @/01\0\xff"), b'', b'\r\n',
+  b'@data\n', b'@attribute ', b' numeric', b'@attribute q {0,1}\n', b' string',
+  b' hierarchical', b'{1,0}', b'1e400', b'nan', b'-1', b'9' * 20, b'9' * 5000,
+  b', {5}', b'{1 2}', b'-C 2', b'-C -1', b'root', 'é\u2028'.encode(),
+  b'<!DOCTYPE', b'&x;', b'<label name="a">',
 ]  # fmt: skip
-
-
-@st.composite
-def mutated(draw, texts):
-  """(ARFF, XML) bytes: valid ones with pieces cut, doubled, put in, swapped."""
-  which = draw(st.sampled_from([0, 0, 0, 1]))
-  files = list(draw(st.sampled_from(texts)))
-  data = files[which]
-  for _ in range(draw(st.integers(1, 4))):
-    start = draw(st.integers(0, len(data)))
-    piece = data[start : start + draw(st.integers(0, 25))]
-    end = start + len(piece)
-    other = draw(st.integers(0, len(data)))
-    data = draw(
-      st.sampled_from([
-        data[:start] + data[end:],
-        data[:end] + data[start:],
-        data[:other] + piece + data[other:],
-        data[:start] + draw(st.sampled_from(PIECES)) + data[end:],
-        data[:start] + draw(st.sampled_from(PIECES)) + data[start:],
-      ])
-    )  # fmt: skip
-  files[which] = data
-  return [text.encode(errors='surrogateescape') for text in files]
-
-
-@contextlib.contextmanager
-def _no_hang(seconds=20):
-  def fail(*_):
-    raise AssertionError(f'still busy after {seconds} s')
-
-  previous = signal.signal(signal.SIGALRM, fail)
-  signal.alarm(seconds)
-  try:
-    yield
-  finally:
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, previous)
-
-
-def _table_or_refusal(folder, arff_bytes, xml_bytes):
-  (folder / 'a.arff').write_bytes(arff_bytes)
-  (folder / 'a.xml').write_bytes(xml_bytes)
-  with _no_hang(), warnings.catch_warnings():
-    warnings.simplefilter('error')
-    try:
-      made = arff.read(folder / 'a.arff')
-    except InputError as error:
-      assert '\n' not in str(error)
-    else:
-      assert isinstance(made, Table)
-      assert made.features.num_rows == made.labels.num_rows > 0
-
-
 FLAT = '<labels><label name="a"/><label name="b"/></labels>'
+OTHERS = [text.encode() for text in (SPARSE, PLAIN, TREE, GRAPH)]
+
+
+def _table_or_refusal(folder, data, xml):
+  write(folder, xml, 'a.xml')
+  table_or_refusal(arff.read, write(folder, data, 'a.arff'))
 
 
 @settings(deadline=None, derandomize=True, max_examples=1000)
-@given(mutated([(TYPED, XML), (SPARSE, FLAT), (TREE, ''), (GRAPH, '')]))
+@given(
+  st.tuples(mutated([TYPED.encode()], PIECES), st.just(XML))
+  | st.tuples(mutated(OTHERS, PIECES), st.just(FLAT))
+)
 def test_a_mutated_file_is_read_or_refused(tmp_path_factory, files):
   _table_or_refusal(tmp_path_factory.getbasetemp(), *files)
 
 
 @settings(deadline=None, derandomize=True, max_examples=200)
-@given(st.binary(), st.binary())
-def test_any_bytes_are_read_or_refused(tmp_path_factory, data, xml):
+@given(mutated([XML.encode(), FLAT.encode()], PIECES))
+def test_a_mutated_xml_is_read_or_refused(tmp_path_factory, xml):
   folder = tmp_path_factory.getbasetemp()
-  _table_or_refusal(folder, data, FLAT.encode())
+  _table_or_refusal(folder, TYPED.encode(), xml)
   _table_or_refusal(folder, PLAIN.encode(), xml)
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(st.binary())
+def test_any_bytes_are_read_or_refused(tmp_path_factory, data):
+  folder = tmp_path_factory.getbasetemp()
   head = PLAIN[: PLAIN.index('0,0')].encode()
-  _table_or_refusal(folder, head + data, FLAT.encode())
+  for content in data, head + data:
+    _table_or_refusal(folder, content, FLAT.encode())
+  _table_or_refusal(folder, PLAIN.encode(), data)
 
 
 # From the table of the data's README: rows of train and test, columns, labels,

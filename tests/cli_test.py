@@ -9,6 +9,8 @@ import sys
 import numpy as np
 import pytest
 
+from mlc.data import split_files
+
 ROOT = pathlib.Path(__file__).parent.parent
 
 
@@ -141,3 +143,39 @@ def test_a_set_that_mlc_data_lacks_is_named(tmp_path):
   )  # fmt: skip
   assert done.returncode == 1 and done.stderr.count('\n') == 1
   assert f'at {tmp_path}/mulan/yeast/yeast-train.arff' in done.stderr
+
+
+def test_a_table_of_mixed_columns_trains_on_the_splits_of_a_file(tmp_path):
+  rng = np.random.default_rng(0)
+  words = rng.choice(['red', 'green', 'blue'], 60)
+  size = rng.normal(size=60).astype(str)
+  size[::7] = ''
+  on = np.stack([words == 'red', rng.random(60) < 0.5], 1).astype(int)
+  cells = np.column_stack([words, size, on])
+  table = tmp_path / 'mixed.csv'
+  table.write_text(
+    'colour,size,is_red,coin\n' + '\n'.join(map(','.join, cells)) + '\n'
+  )
+  rows = np.arange(60)
+  split_files.save(
+    tmp_path / 'fold.npz',
+    {'train': rows[20:], 'valid': rows[10:20], 'test': rows[:10]},
+    num_rows=60,
+  )
+  flags = (
+    f'--config.data={table}',
+    f'--config.splits={tmp_path}/fold.npz',
+    '--config.seeds=1',
+    '--config.labels=is_red,coin',
+    '--config.epochs=3',
+    '--config.independent.train.batch_size=16',
+  )
+  done = compare(tmp_path / 'run', *flags, models='independent')
+  assert done.returncode == 0, done.stderr
+  with np.load(tmp_path / 'run/independent/predictions_test.npz') as found:
+    assert found['marginals'].shape == (1, 10, 2)
+    assert np.isfinite(found['marginals']).all()
+  again = run('evaluate', f'--workdir={tmp_path}/run/independent')
+  assert again.returncode == 0, again.stderr
+  wrong = compare(tmp_path / 'other', *flags[:2], models='independent')
+  assert wrong.returncode == 1 and 'is_red' in wrong.stderr

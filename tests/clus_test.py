@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
+from reading import label_sets, refused, write
 
 from mlc.data.readers import arff, clus
 from mlc.data.table import concatenate
-from mlc.errors import InputError
 
 TREE = """@RELATION 'yeast.names'
 
@@ -34,31 +34,17 @@ GRAPH = """@relation go
 """
 
 
-def _write(folder, text):
-  path = folder / 'a.arff'
-  path.write_text(text)
-  return path
-
-
-def _refused(message, function, *args):
-  """Bad input raises InputError, on one line that matches `message`."""
-  with pytest.raises(InputError, match=message) as caught:
-    function(*args)
-  assert '\n' not in str(caught.value)
-
-
-def _names_of(table):
-  """The label names of each row, and the edges by name."""
-  names = np.array(table.labels.names)
-  rows = [set(names[y_L > 0]) for y_L in table.labels.y_NxL.toarray()]
-  return rows, [tuple(names[edge]) for edge in table.labels.edges_Ex2]
+def _edges(table):
+  """(parent, child) names."""
+  names = table.labels.names
+  return [(names[a], names[b]) for a, b in table.labels.edges_Ex2]
 
 
 @pytest.mark.parametrize('read', [arff.read, clus.read])
 def test_a_tree_of_paths(tmp_path, read):
-  made = read(_write(tmp_path, TREE))
+  made = read(write(tmp_path, TREE, 'a.arff'))
   assert made.labels.names == TREE_NAMES
-  rows, edges = _names_of(made)
+  rows, edges = label_sets(made), _edges(made)
   assert rows == [{'01', '01/01', '01/01/03', '2'}, {'01', '01/02'},
                   {'01', '7', '7/1'}]  # fmt: skip
   assert edges == [('01', '01/01'), ('01/01', '01/01/03'), ('01', '01/02'),
@@ -74,25 +60,25 @@ def test_a_tree_of_paths(tmp_path, read):
 def test_cells_may_have_spaces_and_quotes_around_them(tmp_path):
   text = TREE.replace(',01/01/03@2\n', ", '01/01/03@2'\n")
   text = text.replace('blue,01/02', 'blue,\t01/02')
-  rows, _ = _names_of(arff.read(_write(tmp_path, text)))
+  rows = label_sets(arff.read(write(tmp_path, text, 'a.arff')))
   assert rows[:2] == [{'01', '01/01', '01/01/03', '2'}, {'01', '01/02'}]
 
 
 def test_a_class_named_twice_is_on_once(tmp_path):
   text = TREE[: TREE.index('0.5')] + '0.5,red,7/1@7/1'
-  rows, _ = _names_of(arff.read(_write(tmp_path, text)))
+  rows = label_sets(arff.read(write(tmp_path, text, 'a.arff')))
   assert rows == [{'7', '7/1'}]
 
 
 def test_labels_given_leave_the_class_to_drop(tmp_path):
-  path = _write(tmp_path, GRAPH)
-  _refused("'class' is of type hierarchical", arff.read, path, 'x')
+  path = write(tmp_path, GRAPH, 'a.arff')
+  refused("'class' is of type hierarchical", arff.read, path, labels='x')
 
 
 def test_a_graph_of_edges_less_its_root(tmp_path):
-  made = arff.read(_write(tmp_path, GRAPH))
+  made = arff.read(write(tmp_path, GRAPH, 'a.arff'))
   assert made.labels.names == ('a', 'b', 'c', 'd', 'e')
-  rows, edges = _names_of(made)
+  rows, edges = label_sets(made), _edges(made)
   assert rows == [{*'abcde'}, {*'abc'}, {*'abcd'}]
   assert edges == [('a', 'b'), ('c', 'd'), ('b', 'd'), ('d', 'e')]
   np.testing.assert_array_equal(
@@ -109,7 +95,7 @@ def test_a_slash_in_a_cell_or_an_entry_tells_a_tree(tmp_path):
     made = text
     for old, new in zip(cells, (one, two, three), strict=True):
       made = made.replace(old, f'1 {new}')
-    return arff.read(_write(tmp_path, made)).labels.names
+    return arff.read(write(tmp_path, made, 'a.arff')).labels.names
 
   assert names('a', 'b@a', 'c') == ('a', 'b', 'c')
   assert names('a', 'b@a', 'a/c') == ('a', 'a/b', 'a/c', 'b', 'b/c')
@@ -120,7 +106,7 @@ def test_a_slash_in_a_cell_or_an_entry_tells_a_tree(tmp_path):
 def test_names_that_stand_twice_are_numbered(tmp_path):
   text = GRAPH.replace('@attribute c', '@attribute x real\n@attribute c')
   text = text.replace('1 ', '2 ').replace('0 0.5', '0 0.5,1 7')
-  made = clus.read(_write(tmp_path, text))
+  made = clus.read(write(tmp_path, text, 'a.arff'))
   assert made.features.names == ('x', 'x (2)')
   assert made.features.sparse_NxS.toarray()[0].tolist() == [0.5, 7]
   made = clus.read(tmp_path / 'a.arff', drop=['x (2)'])
@@ -152,16 +138,16 @@ def test_names_that_stand_twice_are_numbered(tmp_path):
 )  # fmt: skip
 def test_a_file_that_is_wrong_is_refused(tmp_path, text, old, new, message):
   assert text.count(old) == 1
-  path = _write(tmp_path, text.replace(old, new))
-  _refused(re.escape(f'{path}{message}'), clus.read, path)
+  path = write(tmp_path, text.replace(old, new), 'a.arff')
+  refused(f'{path}{message}', clus.read, path)
 
 
 def test_a_class_and_what_is_not_there_are_not_dropped(tmp_path):
-  path = _write(tmp_path, TREE)
+  path = write(tmp_path, TREE, 'a.arff')
   assert arff.read(path, drop=('x',)).features.names == ('colour',)
-  _refused("'class' is a label", arff.read, path, None, ['class'])
-  _refused("unknown attribute to drop 'y'", arff.read, path, None, ['y'])
-  _refused('no columns', arff.read, path, None, ['x', 'colour'])
+  refused("'class' is a label", arff.read, path, drop=['class'])
+  refused("unknown attribute to drop 'y'", arff.read, path, drop=['y'])
+  refused('no columns', arff.read, path, drop=['x', 'colour'])
 
 
 def _above(node, parents):
@@ -204,7 +190,7 @@ def test_all_labels_above_are_on(tmp_path_factory, example):
   parents = {}
   for a, b in edges:
     parents.setdefault(node[b], set()).add(node[a])
-  found, _ = _names_of(arff.read(path))
+  found = label_sets(arff.read(path))
   for names, row in zip(found, rows, strict=True):
     expected = set().union(*(_above(node[i], parents) for i in row))
     assert names == expected - {'root'}
@@ -252,7 +238,7 @@ def test_hmc_sets_have_the_published_numbers(mlc_data, name):
     if parent:
       key = child if 'GO' in name else entry
       parents.setdefault(key, set()).add(parent)
-  found, _ = _names_of(tables[paths[-1].name])
+  found = label_sets(tables[paths[-1].name])
   lines = body.split()
   assert len(lines) == len(found)
   for line, names in zip(lines, found, strict=True):

@@ -19,7 +19,7 @@ from mlc.data import batches, catalog, splits
 from mlc.data.readers import arff, libsvm
 from mlc.data.table import Table
 
-# 200,000 rows with 50 of 100,000 features and 5 of 10,000 labels on: XMC's kind.
+# Of XMC's kind: 50 of the features and 5 of the labels of each row are on.
 XMC_ROWS, XMC_FEATURES, XMC_LABELS = 200_000, 100_000, 10_000
 PEER_ARFF, PEER_SVM = 'liac-arff', 'scikit-learn'
 
