@@ -37,7 +37,7 @@ def main(_):
   """One line a case; the same as JSON in the work folder."""
   print(f'{"":46}{"seconds":>9}{"MiB":>7}{"peer s":>9}{"MiB":>7}{"ratio":>8}')
   results = []
-  for number, case in enumerate(suites.cases(SUITE.value)):
+  for number, case in enumerate(suites.cases(str(SUITE.value))):
     ours = fastest(number, 'ours')
     line = f'{case.name:46}{ours["seconds"]:9.2f}{ours["mib"]:7.0f}'
     result = {'case': case.name, 'ours': ours}

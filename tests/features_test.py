@@ -139,6 +139,24 @@ def test_standardising_leaves_sparse_and_categorical_columns_alone():
   np.testing.assert_array_equal(made.categorical_NxC, features.categorical_NxC)
 
 
+def test_equal_columns_have_one_form_in_memory():
+  short = sparse.random_array((9, 7), density=0.5, rng=0, format='csr')
+  long = sparse.csr_array(
+    (short.data, short.indices.astype(np.int64), short.indptr.astype(np.int64)),
+    shape=(9, 7),
+  )
+  shuffled = short.tocsc().tocoo()
+  forms = [
+    Features.of(sparse_columns=x).arrays() for x in (short, long, shuffled)
+  ]
+  for form in forms[1:]:
+    for key, array in form.items():
+      assert array.dtype == forms[0][key].dtype
+      np.testing.assert_array_equal(array, forms[0][key])
+  short.data[:] = 7  # The caller's own, still writable, and not ours.
+  assert forms[0]['sparse_data'].max() < 1
+
+
 def test_text_is_kept_and_no_batch_is_made_of_it():
   features = Features.of(text=['one', 'two'])
   assert features.text == ('one', 'two') and features.num_rows == 2

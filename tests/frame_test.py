@@ -23,6 +23,8 @@ from mlc.data.readers import frame
 
 nan = np.nan
 
+pytestmark = pytest.mark.filterwarnings('error')
+
 TYPED = '''width,colour,"wet ""day""",topic_a,topic_b,story,tags
 1.5,red,True,0,1,"a, ""b""
 
@@ -111,6 +113,10 @@ def test_a_parquet_category_keeps_its_values_and_their_order(tmp_path):
   assert table.features.categorical_NxC.tolist() == [[2], [-1], [0]]
   assert table.labels.names == ('y0', 'y1', 'y2')
   assert y_of(table) == [[1, 0, 1], [0, 0, 0], [0, 0, 1]]
+  pd.DataFrame({'x': [1, 2, 3], 'size': size}).to_parquet(path)
+  table = frame.read(path, labels='size')
+  assert table.labels.names == ('L', 'S')
+  assert y_of(table) == [[1, 0], [0, 0], [0, 1]]
 
 
 @pytest.mark.parametrize(
@@ -191,6 +197,47 @@ def test_one_column_of_zeros_and_ones_is_one_label(tmp_path):
     assert y_of(table) == [[1], [0], [1]]
 
 
+def test_zeros_and_ones_are_names_where_a_separator_is_told(tmp_path):
+  path = write(tmp_path, 'x,l\n1,1\n2,0\n3,\n')
+  table = frame.read(path, labels='l|')
+  assert table.labels.names == ('0', '1')
+  assert y_of(table) == [[0, 1], [1, 0], [0, 0]]
+
+
+def test_a_blank_cell_among_single_names_is_a_row_without_label(tmp_path):
+  table = frame.read(write(tmp_path, 'x,l\n1,b\n2,\n3,a\n'), labels='l')
+  assert table.labels.kind == 'multi-label'
+  assert y_of(table) == [[0, 1], [0, 0], [1, 0]]
+
+
+def test_blanks_and_quotes_inside_a_line_are_part_of_its_cells(tmp_path):
+  path = write(tmp_path, 's,t,y\n "a,b",1\n5" , 6 ,0\n')
+  for name, story in ('s', (' "a', '5" ')), ('t', ('b"', ' 6 ')):
+    table = frame.read(
+      path, labels='y', text=name, drop={'s': 't', 't': 's'}[name]
+    )
+    assert table.features.text == story
+
+
+def test_an_empty_column_is_missing_or_empty_text(tmp_path):
+  path = write(tmp_path, 'x,t,y\n,,1\n,,0\n')
+  x = frame.read(path, labels='y', text='t').features
+  assert np.isnan(x.dense_NxD).tolist() == [[True], [True]]
+  assert x.text == ('', '')
+
+
+def test_a_column_is_of_one_type_however_long_it_is(tmp_path):
+  # pandas by itself tells the type of some 2,000 rows at a time.
+  names = ','.join(f'f{i}' for i in range(299))
+  row = '1,' * 299
+  path = write(
+    tmp_path, f'{names},y\n' + f'{row}1\n' * 2500 + 'NA' + row[1:] + '0\n'
+  )
+  x = frame.read(path, labels='y').features
+  assert x.dense_NxD.shape == (2501, 299) and np.isnan(x.dense_NxD[2500, 0])
+  assert x.num_missing == 1
+
+
 def test_words_for_missing_count_among_numbers_and_bools_only(tmp_path):
   content = (
     'number,bool,word,few,y\n'
@@ -250,6 +297,8 @@ IDS = 'id,y\n' + ''.join(f'u{i},{i % 2}\n' for i in range(12))
     ('x,y,z\n1,1,0\n2,1,2\n', {'labels': 'y,z'}, ":3: label 'z' is '2'"),
     ('x,y,z\n1,1,0\n2,-.1,1\n', {'labels': 'y,z'}, ":3: label 'y' is '-0.1'"),
     ('x,y,z\n1,1,a\n2,1,b\n', {'labels': 'y,z'}, ":2: label 'z' is 'a'"),
+    ('x,t,y\n1,,1\n2,,1\nw,"c\nd",1\n', {'text': 't'}, ":4: 'w' in 'x'"),
+    ('x,y\n1,a|b\n', {'labels': 'y*'}, ":2: label 'y' is 'a|b'"),
     ('x,y\n1,a|b\n2,"b,c"\n', {}, ':3: | and , could separate'),
     ('x,y\n1,a\n2,b c\n', {}, ":3: 'b c' could be one label or several"),
     ('x,y\n1,a|b\n2,b|\n', {}, ':3: an empty label'),

@@ -1,4 +1,4 @@
-"""Texts: TSV, JSON lines, GoEmotions, Reuters-21578, CMC 2007."""
+"""Texts: TSV and JSON lines, typed, of other writers, and bad bytes."""
 
 import json
 
@@ -16,6 +16,8 @@ from reading import (
 )
 
 from mlc.data.readers import text
+
+pytestmark = pytest.mark.filterwarnings('error')
 
 nan = np.nan
 

@@ -1,8 +1,10 @@
 """The checks behind `from_arrays`: each says what is wrong, and where."""
 
 import collections
+from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from mlc.data.splits import SPLITS
 from mlc.errors import InputError
@@ -24,6 +26,20 @@ def numbers(array, where: str) -> np.ndarray:
       ' and one column'
     )
   return matrix
+
+
+def csr(matrix) -> Any:
+  """A float32 CSR copy in one form: sorted, each cell once, short indices.
+
+  SciPy keeps 64-bit indices where it was given them; then equal matrices
+  would differ in memory and in checksum.
+  """
+  made: Any = sparse.csr_array(matrix, dtype=np.float32, copy=True)
+  made.sum_duplicates()
+  if max(made.nnz, *made.shape) < 2**31:
+    made.indices = made.indices.astype(np.int32)
+    made.indptr = made.indptr.astype(np.int32)
+  return made
 
 
 def names(given, letter: str, count: int, what: str) -> tuple[str, ...]:

@@ -96,12 +96,7 @@ class Features:
     none = np.zeros((lengths.pop(), 0), np.float32)
     with np.errstate(over='ignore'):  # Infinite from here on, refused below.
       dense_NxD = np.array(none if dense is None else dense, np.float32)
-      columns: Any = sparse.csr_array(
-        none if sparse_columns is None else sparse_columns,
-        dtype=np.float32,
-        copy=True,
-      )
-    columns.sum_duplicates()
+      columns = checks.csr(none if sparse_columns is None else sparse_columns)
     ids_NxC = np.array(none if categorical is None else categorical, np.int32)
     names, start = [], 0
     for part, some in (

@@ -51,8 +51,7 @@ class Labels:
         f'{where}: {num_rows} rows of {num_labels} labels: give at least one of'
         ' each'
       )
-    y_NxL = sparse.csr_array(y_NxL, dtype=np.float32, copy=True)
-    y_NxL.sum_duplicates()
+    y_NxL = checks.csr(y_NxL)
     if y_NxL.nnz < stored:
       raise InputError(f'{where}: a cell is given twice: give each cell once')
     names = checks.names(names, 'y', num_labels, f'{where}: label')

@@ -79,22 +79,18 @@ def read(path, labels=None, drop=(), text=None) -> Table:
     # Names and raw text that look like numbers are not to be read as such.
     texts = [] if chosen.text is None else [chosen.text]
     raw = texts + (chosen.labels if chosen.single else [])
-    try:
-      frame = pandas.read_csv(
-        records,
-        sep=records.delimiter,
-        header=None,
-        names=records.names,
-        usecols=chosen.features + chosen.labels + texts,
-        index_col=False,
-        dtype=dict.fromkeys(raw, 'str'),
-        keep_default_na=False,
-        na_values=[''],
-        skip_blank_lines=False,
-        low_memory=False,  # Else a column can have two types.
-      )
-    except pandas.errors.EmptyDataError:
-      frame = pandas.DataFrame()
+    frame = pandas.read_csv(
+      records,
+      sep=records.delimiter,
+      header=None,
+      names=records.names,
+      usecols=chosen.features + chosen.labels + texts,
+      dtype=dict.fromkeys(raw, 'str'),
+      keep_default_na=False,
+      na_values=[''],
+      skip_blank_lines=False,  # Else it strips blanks from where lines begin.
+      low_memory=False,  # Else a column can have two types.
+    )
 
     def place(row: int) -> str:
       return f'{path}:{records.lines[row]}'

@@ -239,5 +239,5 @@ def _short(value) -> str:
   # Not repr of an int: it fails beyond 4300 digits.
   if isinstance(value, int) and abs(value) > 10**12:
     return 'of more than 12 digits'
-  shown = ' '.join(repr(value).split())
+  shown = repr(value)
   return shown if len(shown) <= 40 else shown[:37] + '...'
