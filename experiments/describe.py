@@ -9,7 +9,7 @@ from absl import flags
 
 from experiments import main as main_lib
 from mlc import data as data_lib
-from mlc.data import plots, report, statistics
+from mlc.data import catalog, plots, report, statistics
 
 DATA = flags.DEFINE_string('data', None, 'Name of a data set, or a path.')
 SEED = flags.DEFINE_integer('seed', 0, 'Cuts splits that the source lacks.')
@@ -34,6 +34,9 @@ def main(_):
     print(json.dumps(described, allow_nan=False))
     return
   report.show(described)
+  if entry := catalog.entries().get(DATA.value):
+    print(f'Source: {entry.citation}. Licence: {entry.licence}.')
+    print(f'Files: {entry.source}.' + f' Note: {entry.note}' * bool(entry.note))
   for path in pictures:
     print(path)
 

@@ -202,7 +202,11 @@ def test_a_path_is_read_by_its_suffix(tmp_path):
   (tmp_path / 'x.docx').write_text('x')
   refused("no reader for '.docx': give one of .arff", tmp_path / 'x.docx')
   (tmp_path / 'x.svm').write_text('0 1:1\n1 2:1\n')
-  refused('says itself what its labels', tmp_path / 'x.svm', labels='a')
+  refused("option of a .svm file 'labels'", tmp_path / 'x.svm', labels='a')
+  frame.write_text(
+    'id,n,a\n' + ''.join(f'{i}k,{i},{i % 2}\n' for i in range(20))
+  )
+  assert data.load(frame, labels='a', drop='id').features.names == ('n',)
 
 
 def test_a_table_with_label_columns_may_be_tab_separated(tmp_path):
@@ -228,7 +232,11 @@ def test_names_that_are_not_there_are_refused(tmp_path, monkeypatch):
   refused(
     "unknown data set 'mulan/yaest'; did you mean: mulan/yeast,", 'mulan/yaest'
   )
-  refused('labels=.first:1. is for files', 'mulan/yeast', labels='first:1')
+  refused(
+    "'labels': 'first:1'. is for the reader of a file",
+    'mulan/yeast',
+    labels='first:1',
+  )
   monkeypatch.delenv('MLC_DATA', raising=False)
   refused(
     'emotions-train.arff is not here: --download fetches it, or put https://'

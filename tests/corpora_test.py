@@ -197,7 +197,7 @@ def test_a_hostile_reuters_file_takes_no_longer_than_a_good_one(
 ):
   many = piece * (3_000_000 // len(piece))
   for where in '<REUTERS ', '</TOPICS>', '&#2;':
-    write(tmp_path, GOOD.replace(where, where + many), 'a.sgm')
+    write(tmp_path, GOOD.replace(where, f'{where}{many} '), 'a.sgm')
     table_or_refusal(reuters.read, tmp_path)
 
 
@@ -334,7 +334,7 @@ def test_bad_cmc_is_refused(tmp_path, content, message):
 
 
 def test_cmc_without_a_file_is_refused(tmp_path):
-  refused('absent: not readable', cmc.read, tmp_path / 'absent')
+  refused('absent: no such file', cmc.read, tmp_path / 'absent')
 
 
 SWAPPED = [

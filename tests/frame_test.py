@@ -221,9 +221,14 @@ def test_blanks_and_quotes_inside_a_line_are_part_of_its_cells(tmp_path):
 
 def test_an_empty_column_is_missing_or_empty_text(tmp_path):
   path = write(tmp_path, 'x,t,y\n,,1\n,,0\n')
-  x = frame.read(path, labels='y', text='t').features
-  assert np.isnan(x.dense_NxD).tolist() == [[True], [True]]
-  assert x.text == ('', '')
+  other = tmp_path / 'a.parquet'
+  pd.DataFrame({'x': [None] * 2, 't': [None] * 2, 'y': [1, 0]}).to_parquet(
+    other
+  )
+  for file in path, other:
+    x = frame.read(file, labels='y', text='t').features
+    assert np.isnan(x.dense_NxD).tolist() == [[True], [True]]
+    assert x.text == ('', '')
 
 
 def test_a_column_is_of_one_type_however_long_it_is(tmp_path):

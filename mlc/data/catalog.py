@@ -24,6 +24,7 @@ class Entry:
   parts: file of each of the source's splits, or of 'all' rows.
   sha256: of every file, also those that `options` name.
   rows, features, labels, cardinality: what the source's files hold.
+  note: a trap in the data.
   """
 
   name: str
@@ -38,6 +39,7 @@ class Entry:
   features: int = 0
   cardinality: float = 0.0
   url: str = ''
+  note: str = ''
   folder: str = ''
   options: dict[str, Any] = dataclasses.field(default_factory=dict)
 

@@ -15,7 +15,7 @@ def numbers(array, where: str) -> np.ndarray:
   try:
     with np.errstate(over='ignore'):  # Infinite from here on, reported later.
       matrix = np.array(array, np.float32)
-  except (TypeError, ValueError):
+  except (TypeError, ValueError, OverflowError):
     raise InputError(
       f'{where} is not a dense matrix of numbers: encode text, fill ragged'
       ' rows, call .toarray() on a sparse matrix'

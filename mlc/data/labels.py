@@ -10,6 +10,8 @@ from mlc.data import checks
 from mlc.errors import InputError
 
 KINDS = ('multi-label', 'multi-class')
+# An id beyond is taken for a mistake: it would make as many names.
+MAX_LABELS = 10_000_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -201,6 +203,7 @@ def _from_ids(rows, names, where: str):
     if ids.dtype.kind not in 'iu':
       raise InputError(f'{where}: labels are no ids: give integers or names')
     count = ids.max(initial=-1) + 1 if names is None else len(names)
+    count = min(count, MAX_LABELS)
     outside = np.flatnonzero((ids < 0) | (ids >= count))
     if outside.size:
       row = np.repeat(np.arange(len(rows)), lengths)[outside[0]]

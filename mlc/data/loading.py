@@ -18,6 +18,8 @@ READERS = {
   '.libsvm': 'libsvm',
   '.txt': 'libsvm',
   '.csv': 'frame',
+  '.tab': 'frame',
+  '.pq': 'frame',
   '.parquet': 'frame',
   '.tsv': 'text',
   '.jsonl': 'text',
@@ -26,9 +28,7 @@ READERS = {
 WORLD = 'world/'
 
 
-def load(
-  name, seed: int = 0, *, labels=None, download: bool = False
-) -> Dataset:
+def load(name, seed: int = 0, *, download: bool = False, **options) -> Dataset:
   """Loads a data set.
 
   Args:
@@ -40,25 +40,26 @@ def load(
     seed: cuts what the source has not cut: 60/20/20 where it has no split, a
       fifth of train for validation where it has no validation rows. Draws the
       rows of a world.
-    labels: which columns of a file are the labels, where it does not say so
-      itself: 'first:6', 'last:14', names; see its reader.
     download: fetch files of the catalogue that are not on this machine.
+    **options: for the reader of a path, as labels='first:6', drop=('id',).
+      Those that are empty do not count.
 
   Raises:
     InputError: an unknown name, files that are not there or not the right
       ones, and what the reader refuses.
   """
   name = str(name)
-  if labels and not _is_path(name):
+  options = {key: value for key, value in options.items() if value}
+  if options and not _is_path(name):
     raise InputError(
-      f'{name}: labels={labels!r} is for files: a named set knows its labels'
+      f'{name}: {options} is for the reader of a file: give a path, or nothing'
     )
   if name == 'yeast':
     return _river_yeast(seed)
   if name.startswith(WORLD):
     return _world(name, seed)
   if _is_path(name):
-    return from_table(_read(pathlib.Path(name), labels), name=name, seed=seed)
+    return from_table(_read(pathlib.Path(name), options), name=name, seed=seed)
   entry = catalog.find(name, also=['yeast', WORLD])
   return from_table(catalog.read(entry, download), name=name, seed=seed)
 
@@ -75,23 +76,20 @@ def _suffix(name: str) -> str:
   return path.with_suffix('').suffix if path.suffix in OPENERS else path.suffix
 
 
-def _read(path: pathlib.Path, labels) -> Table:
+def _read(path: pathlib.Path, options) -> Table:
   suffix = _suffix(path.name)
   if suffix not in READERS:
     raise InputError(
       f'{path}: no reader for {suffix or "a folder"!r}: give one of'
       f' {", ".join(READERS)}, or a name of the catalogue'
     )
-  name = 'frame' if suffix == '.tsv' and labels else READERS[suffix]
+  name = 'frame' if suffix == '.tsv' and options else READERS[suffix]
   reader = importlib.import_module(f'mlc.data.readers.{name}')
-  if not labels:
-    return reader.read(path)
-  if 'labels' not in inspect.signature(reader.read).parameters:
-    raise InputError(
-      f'{path}: labels={labels!r}: a {suffix} file says itself what its labels'
-      ' are'
-    )
-  return reader.read(path, labels=labels)
+  known = [*inspect.signature(reader.read).parameters][1:]
+  for key in options:
+    if key not in known:
+      raise nearest(key, known, f'option of a {suffix} file')
+  return reader.read(path, **options)
 
 
 def _world(name: str, seed: int) -> Dataset:

@@ -1,11 +1,14 @@
-"""Text files, plain or compressed, as lines; what can fail, in one line."""
+"""Text as lines, plain or compressed, and XML; what can fail, in one line."""
 
 import bz2
 from collections.abc import Iterator
 import gzip
 import lzma
 import pathlib
+from xml.etree.ElementTree import ParseError
 import zlib
+
+from defusedxml import ElementTree
 
 from mlc.errors import InputError
 
@@ -44,3 +47,31 @@ def lines(path, encoding: str = 'utf-8') -> Iterator[str]:
     ) from None
   if not number:
     raise InputError(f'{path}: an empty file: get it again')
+
+
+def xml(path):
+  """The element tree of an XML file.
+
+  Raises:
+    InputError: no such file, not XML, a DTD or entities in it.
+  """
+  try:
+    return ElementTree.parse(path, forbid_dtd=True)
+  except FileNotFoundError:
+    raise InputError(f'{path}: no such file: check the path') from None
+  except ParseError as error:
+    line, column = error.position
+    reason = str(error).partition(':')[0]
+    raise InputError(
+      f'{path}:{line}:{column + 1}: not XML ({reason}): mend the file'
+    ) from None
+  except OSError as error:
+    raise InputError(
+      f'{path}: not readable ({error.strerror}): check the path'
+    ) from None
+  # DTD and entities (DefusedXmlException), encodings that there are not.
+  except (ValueError, LookupError) as error:
+    reason = ' '.join(str(error).split())
+    raise InputError(
+      f'{path}: refused ({reason}): remove DTD and entities, save it as UTF-8'
+    ) from None

@@ -88,7 +88,6 @@ def read(path, labels=None, drop=(), text=None) -> Table:
       dtype=dict.fromkeys(raw, 'str'),
       keep_default_na=False,
       na_values=[''],
-      skip_blank_lines=False,  # Else it strips blanks from where lines begin.
       low_memory=False,  # Else a column can have two types.
     )
 

@@ -1,10 +1,8 @@
 """Mulan's XML: the names of labels, flat, or nested into a hierarchy."""
 
 import collections
-from xml.etree.ElementTree import ParseError
 
-from defusedxml import ElementTree
-
+from mlc.data.readers import files
 from mlc.errors import InputError
 
 
@@ -12,29 +10,10 @@ def read(path) -> tuple[list[str], list[tuple[str, str]]]:
   """The names of all <label> elements and the (parent, child) pairs of names.
 
   Raises:
-    InputError: no such file, not XML, a DTD or entities in it, no labels, a
-      label without name, or a name twice.
+    InputError: what `files.xml` refuses, no labels, a label without name, or a
+      name twice.
   """
-  try:
-    tree = ElementTree.parse(path, forbid_dtd=True)
-  except FileNotFoundError:
-    raise InputError(f'{path}: no such file: give the label list') from None
-  except ParseError as error:
-    line, column = error.position
-    reason = str(error).partition(':')[0]
-    raise InputError(
-      f'{path}:{line}:{column + 1}: not XML ({reason}): mend the file'
-    ) from None
-  except OSError as error:
-    raise InputError(
-      f'{path}: not readable ({error.strerror}): give the label list'
-    ) from None
-  # DTD and entities (DefusedXmlException), encodings that there are not.
-  except (ValueError, LookupError) as error:
-    reason = ' '.join(str(error).split())
-    raise InputError(
-      f'{path}: refused ({reason}): remove DTD and entities, save it as UTF-8'
-    ) from None
+  tree = files.xml(path)
   names, edges = [], []
   for element in tree.iter():
     children = [child.get('name', '') for child in element if _is_label(child)]
