@@ -4,7 +4,7 @@ Command: python -m experiments.compare --config=configs/compare.py
   --workdir=runs/compare
 The argument names the rows: --config=configs/compare.py:chain,rnn. Each name
 is a file of this folder, so a model of your own joins without an edit here.
---config.data, data_seed, labels, splits, seeds and epochs apply to all rows,
+--config.data, data_seed, labels, drop, splits, seeds and epochs are for all,
 --config.chain.train.patience=20 to one.
 """
 
@@ -27,6 +27,9 @@ MODELS = (
   'powerset',
 )
 
+# Keys of the whole that every row has too.
+SHARED = ('data', 'data_seed', 'labels', 'drop', 'splits', 'standardise')
+
 
 def get_config(models: str = ','.join(MODELS)) -> ml_collections.ConfigDict:
   """models: names of configs, separated by commas."""
@@ -34,6 +37,7 @@ def get_config(models: str = ','.join(MODELS)) -> ml_collections.ConfigDict:
   config.data = 'yeast'
   config.data_seed = 0
   config.labels = ''
+  config.drop = ''
   config.splits = ''
   config.standardise = True
   config.seeds = 5
@@ -45,7 +49,7 @@ def get_config(models: str = ','.join(MODELS)) -> ml_collections.ConfigDict:
     if name not in known:
       raise nearest(name, known, 'model config')
     row = importlib.import_module(f'configs.{name}').get_config()
-    for key in ('data', 'data_seed', 'labels', 'splits', 'standardise'):
+    for key in SHARED:
       row[key] = config.get_ref(key)
     # A sum follows the whole, but an override of it stays with the row.
     row.seeds = config.get_ref('seeds') + 0

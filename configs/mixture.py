@@ -4,7 +4,7 @@ from configs import chain
 
 
 def get_config(data: str = 'yeast'):
-  """data: a name of mlc/data/catalog.py."""
+  """data: a name or a path, as mlc.data.load takes it."""
   config = chain.get_config(data)
   config.name = 'mixture'
   member = {'name': 'chain', 'order': 'random', 'hidden': 0}

@@ -4,7 +4,7 @@ from configs import default
 
 
 def get_config(data: str = 'yeast'):
-  """data: a name of mlc/data/catalog.py."""
+  """data: a name or a path, as mlc.data.load takes it."""
   config = default.get_config(data)
   config.name = 'separate'
   config.model.name = 'separate'

@@ -17,7 +17,9 @@ from mlc import logs
 from mlc.errors import InputError
 
 SUITE = flags.DEFINE_enum('suite', None, ['data'], 'What to measure.')
-RUNS = flags.DEFINE_integer('runs', 3, 'Processes a side; the fastest counts.')
+RUNS = flags.DEFINE_integer(
+  'runs', 3, 'Processes a side; the fastest counts.', lower_bound=1
+)
 
 
 def fastest(number: int, whose: str) -> dict[str, float]:
@@ -28,7 +30,11 @@ def fastest(number: int, whose: str) -> dict[str, float]:
   for _ in range(RUNS.value):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-      raise InputError(f'bench: {done.stderr.strip().splitlines()[-1]}')
+      # A process that is killed says nothing.
+      said = done.stderr.strip() or f'exit status {done.returncode}'
+      raise InputError(
+        f'case {number} of {SUITE.value}, {whose}: {said.splitlines()[-1]}'
+      )
     results.append(json.loads(done.stdout.splitlines()[-1]))
   return min(results, key=lambda result: result['seconds'])
 

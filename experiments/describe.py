@@ -14,8 +14,10 @@ from mlc.data import catalog, plots, report, statistics
 DATA = flags.DEFINE_string('data', None, 'Name of a data set, or a path.')
 SEED = flags.DEFINE_integer('seed', 0, 'Cuts splits that the source lacks.')
 LABELS = flags.DEFINE_string(
-  'labels', None, 'Labels of a file that is unclear: first:6, last:14, names.'
+  'labels', None, 'Labels of a file that does not say: first:6, a,b, tag_*.'
 )
+DROP = flags.DEFINE_string('drop', None, 'Columns of a file to leave out.')
+TEXT = flags.DEFINE_string('text', None, 'The column of a table that is text.')
 JSON = flags.DEFINE_bool('json', False, 'One JSON object instead of a report.')
 PLOT = flags.DEFINE_string('plot', None, 'Folder to write PNG pictures to.')
 
@@ -26,6 +28,8 @@ def main(_):
     DATA.value,
     seed=SEED.value,
     labels=LABELS.value,
+    drop=DROP.value,
+    text=TEXT.value,
     download=main_lib.DOWNLOAD.value,
   )
   described = statistics.describe(data)
@@ -34,7 +38,7 @@ def main(_):
     print(json.dumps(described, allow_nan=False))
     return
   report.show(described)
-  if entry := catalog.entries().get(DATA.value):
+  if entry := catalog.entries().get(str(DATA.value)):
     print(f'Source: {entry.citation}. Licence: {entry.licence}.')
     print(f'Files: {entry.source}.' + f' Note: {entry.note}' * bool(entry.note))
   for path in pictures:

@@ -10,7 +10,7 @@ from mlc.errors import InputError
 class Linear(nn.Module):
   """h = x: every head or link on it is then linear in the features.
 
-  Sparse and categorical columns are written out, one batch at a time.
+  Sparse and categorical columns are written out, for the rows at hand.
   """
 
   @nn.compact

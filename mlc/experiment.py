@@ -36,11 +36,10 @@ SCORES = (
 
 def load_data(config, download: bool = False) -> Dataset:
   """The data set that `config` names, imputed, standardised if it says so."""
-  data = load(
-    config.data, config.data_seed, labels=config.labels, download=download
-  )
-  if config.splits:
-    rows = split_files.load(config.splits, data.num_rows, data.name)
+  options = {key: config.get(key) for key in ('labels', 'drop')}
+  data = load(config.data, config.data_seed, download=download, **options)
+  if config.get('splits'):
+    rows = split_files.load(config.splits, data)
     data = data.with_splits(rows)
   return data.standardised() if config.standardise else data.imputed()
 
@@ -164,9 +163,7 @@ def _predict(config, model, variables, rows) -> evaluate.Predictions:
 
 def save_predictions(path, predictions, label_names) -> None:
   """Marginals and one array per decision (KxNxL), label names; no pickle."""
-  path = pathlib.Path(path)
-  unfinished = path.with_name(f'.{path.name}.tmp')
-  with unfinished.open('wb') as file:
+  with logs.replacing(path) as file:
     np.savez_compressed(
       file,
       marginals=predictions.marginals_KxNxL,
@@ -174,7 +171,6 @@ def save_predictions(path, predictions, label_names) -> None:
       label_names=np.array(label_names),
       **predictions.answers,
     )
-  unfinished.replace(path)
 
 
 def _records(

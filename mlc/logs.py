@@ -1,6 +1,7 @@
 """Progress, the run folder, and what a run was made with."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+import contextlib
 import datetime
 import fnmatch
 import importlib.metadata
@@ -9,6 +10,7 @@ import math
 import os
 import pathlib
 import platform
+import secrets
 import shutil
 import subprocess
 import sys
@@ -128,19 +130,30 @@ class Progress:
       print(line, file=self.stream, flush=True)
 
 
-def atomic_write(path, content: str | bytes) -> None:
-  """Write all of `content` to `path` or, when that fails, nothing."""
+@contextlib.contextmanager
+def replacing(path) -> Iterator[IO[bytes]]:
+  """A file to write, which becomes `path` if the block succeeds.
+
+  Any number of threads and hosts may do so at once: the last one stays.
+  """
   path = pathlib.Path(path)
-  data = content.encode() if isinstance(content, str) else content
-  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+  # Not the process id: threads share it, and containers may all have the same.
+  unique = secrets.token_hex(8)
+  temporary = path.with_name(f'.{path.name}.{unique}.tmp')
   try:
-    with open(temporary, 'wb') as file:
-      file.write(data)
+    with open(temporary, 'xb') as file:
+      yield file
       file.flush()
       os.fsync(file.fileno())
     os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)
+
+
+def atomic_write(path, content: str | bytes) -> None:
+  """Write all of `content` to `path` or, when that fails, nothing."""
+  with replacing(path) as file:
+    file.write(content.encode() if isinstance(content, str) else content)
 
 
 def _plain(value) -> Any:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from mlc import optimizer
+import mlc.inputs  # noqa: F401 (makes sparse x a pytree)
 
 
 class Batch(NamedTuple):

@@ -300,7 +300,7 @@ def test_without_a_word_on_labels_a_file_is_refused(
   'name',
   [
     'a.arff', 'a-train.arff', 'a-train-sparse.arff', 'a_test.ARFF',
-    'a.arff.bz2', 'a-test.arff.bz2',
+    'a.arff.bz2', 'a-test.arff.bz2', 'a_Train-sparse.arff',
   ],
 )  # fmt: skip
 def test_an_xml_beside_the_file_goes_before_meka(tmp_path, name):
@@ -310,6 +310,17 @@ def test_an_xml_beside_the_file_goes_before_meka(tmp_path, name):
   )
   (tmp_path / 'a.xml').write_text('<labels><label name="d"/></labels>')
   assert arff.read(tmp_path / name).labels.names == ('d',)
+
+
+@pytest.mark.parametrize(
+  'name',
+  ['a_testing.arff', 'a-trained.arff', 'a-train-b.arff', 'a_test_test.arff'],
+)
+def test_an_xml_of_another_set_is_left_alone(tmp_path, name):
+  (tmp_path / 'a.xml').write_text('<labels><label name="d"/></labels>')
+  path = write(tmp_path, PLAIN, name)
+  _refused('no XML beside it', arff.read, path)
+  assert arff.read(path, 'b').labels.names == ('b',)
 
 
 @pytest.mark.parametrize(
@@ -332,11 +343,20 @@ def test_labels_that_are_not_there_are_refused(tmp_path, labels, message):
 def test_attributes_are_dropped_by_name(tmp_path):
   text = PLAIN.replace('b {0,1}', 'b string').replace('0,0,', "0,'any text',")
   path = _write(tmp_path, text)
-  assert arff.read(path, 'a', drop=['b', 'd']).features.names == ('c',)
+  for drop in ['b', 'd'], ('d', 'b'), 'b,d', ' d , b ', iter('bd'):
+    assert arff.read(path, 'a', drop=drop).features.names == ('c',)
+  assert arff.read(path, 'a', 'b').features.names == ('c', 'd')
   _refused('a.arff:3: .*b.* is of type string', arff.read, path, 'a')
   _refused("unknown attribute to drop 'e'", arff.read, path, 'a', ['e'])
   _refused("'a' is a label", arff.read, path, 'a', ['a', 'b'])
+  _refused("unknown attribute to drop 'bd'", arff.read, path, 'a', 'bd')
   _refused('no columns', arff.read, path, 'a', ['b', 'c', 'd'])
+
+
+def test_a_name_with_a_comma_in_it_is_one_name(tmp_path):
+  text = PLAIN.replace('b {0,1}', "'c,d' string").replace('0,0,', '0,text,')
+  made = arff.read(_write(tmp_path, text), 'a', drop='c,d')
+  assert made.features.names == ('c', 'd')
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,11 @@ def test_the_catalogue_names_every_file_of_the_data_folder(mlc_data):
   } == set(FACTS)
 
 
+def test_no_file_beside_those_of_a_set_says_what_its_labels_are():
+  for name, entry in catalog.entries().items():
+    assert entry.reader != 'arff' or entry.options['labels'], name
+
+
 def test_label_graphs_are_counts_of_their_labels(mlc_data):
   for name, size in ('graphs/voc2007', 20), ('graphs/coco2014', 80):
     made = catalog.label_graph(name)

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from mlc import data as data_lib
 from mlc.data import split_files
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -159,8 +160,8 @@ def test_a_table_of_mixed_columns_trains_on_the_splits_of_a_file(tmp_path):
   rows = np.arange(60)
   split_files.save(
     tmp_path / 'fold.npz',
+    data_lib.load(table, labels='is_red,coin'),
     {'train': rows[20:], 'valid': rows[10:20], 'test': rows[:10]},
-    num_rows=60,
   )
   flags = (
     f'--config.data={table}',

@@ -5,6 +5,8 @@ import pytest
 from sklearn import preprocessing
 
 from mlc import data
+from mlc.data.features import Features
+from mlc.data.labels import Labels
 from mlc.errors import InputError
 
 
@@ -33,8 +35,8 @@ def _with(key, cells, value):
   'change, message',
   [
     ({'x': [[1.0, 2.0]]}, 'x has 1 rows, y has 10'),
-    ({'x': np.ones((0, 2)), 'y': np.ones((0, 2))}, r'has shape \(0, 2\)'),
-    ({'x': np.ones((10, 0))}, r'feature has shape \(10, 0\)'),
+    ({'x': np.ones((0, 2)), 'y': np.ones((0, 2))}, 'at least one row'),
+    ({'x': np.ones((10, 0))}, 'no columns'),
     ({'x': np.ones(10)}, r'feature has shape \(10,\)'),
     ({'y': np.ones((10, 0))}, '10 rows of 0 labels'),
     ({'x': [['red', 'blue']] * 10}, 'feature is not a dense matrix of numbers'),
@@ -47,7 +49,19 @@ def _with(key, cells, value):
     ({'feature_names': ['a']}, 'feature names: 1 for 2 columns'),
     ({'feature_names': ['a', 'a']}, "feature name 'a' stands twice"),
     ({'label_names': ['b', 'b']}, "label name 'b' stands twice"),
-    ({'splits': {'train': [0], 'valid': [1]}}, 'give train, valid and test'),
+    ({'splits': {'train': [0], 'valid': [1]}}, 'give row numbers of train'),
+    ({'splits': {'train': [0, 1, 10], 'test': [6]}}, 'has row 10: rows go'),
+    ({'splits': {'train': [0, 6], 'test': [6]}}, 'row 6 stands in split'),
+    ({'splits': {'train': 'abc', 'test': [6]}}, "'train' is not a list"),
+    ({'splits': [[0], [1]]}, 'splits list: give row numbers'),
+    ({'splits': None, 'seed': -1}, 'seed -1: give an integer'),
+    ({'x': None}, 'feature'),
+    ({'x': 5.0}, 'feature has shape'),
+    ({'x': Features.of(dense=np.ones((10, 1))), 'feature_names': ['a']},
+     'feature_names beside Features'),
+    ({'y': Labels.of(np.ones((10, 1))), 'kind': 'multi-class'},
+     'kind beside Labels'),
+    ({'x': ['a'] * 10, 'feature_names': ['a']}, 'names for raw text'),
     ({'splits': {'train': [0], 'valid': [1], 'test': np.arange(0)}},
      "'test' is not"),
     ({'splits': {'train': [0], 'valid': [.5], 'test': [2]}}, "'valid' is not"),

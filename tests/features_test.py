@@ -157,6 +157,36 @@ def test_equal_columns_have_one_form_in_memory():
   assert forms[0]['sparse_data'].max() < 1
 
 
+def test_stored_zeros_and_minus_zeros_are_no_other_matrix():
+  stored = sparse.csr_array((np.array([1.0, 0.0]), ([0, 1], [0, 1])))
+  without = sparse.csr_array([[1.0, 0.0], [0.0, 0.0]])
+  one, other = (
+    Features.of(sparse_columns=x, dense=d).arrays()
+    for x, d in ((stored, [[0.0], [1.0]]), (without, [[-0.0], [1.0]]))
+  )
+  for key, array in one.items():
+    assert array.tobytes() == other[key].tobytes(), key
+
+
+def test_large_numbers_that_float32_tells_apart_are_read():
+  years = np.arange(1990.0, 2010.0)[:, None]
+  whole = 2.0**24 - np.arange(20.0)[:, None]
+  made = Features.of(dense=np.hstack([years, whole]))
+  np.testing.assert_array_equal(made.dense_NxD, np.hstack([years, whole]))
+
+
+def test_standardising_to_infinity_is_refused():
+  features = Features.of(dense=[[0.0], [1e-38], [1e5]])
+  with pytest.raises(InputError, match="'x0' is inf in row 2.*hardly differ"):
+    features.standardised(np.array([0, 1]))
+
+
+def test_missing_sparse_numbers_must_be_declared():
+  x = sparse.csr_array([[1.0, 0.0], [0.0, NAN], [1.0, 1.0]])
+  with pytest.raises(InputError, match="'x1' is nan in row 1 .1 such"):
+    data_lib.from_arrays(x, np.eye(3))
+
+
 def test_text_is_kept_and_no_batch_is_made_of_it():
   features = Features.of(text=['one', 'two'])
   assert features.text == ('one', 'two') and features.num_rows == 2
@@ -172,8 +202,16 @@ def test_text_is_kept_and_no_batch_is_made_of_it():
     ({'dense': np.full((20, 2), np.inf)}, "'x0' is inf in row 0 .40 such"),
     ({'sparse_columns': np.diag([1, np.inf] * 10)}, "'x3' is infinite in row"),
     ({'categorical': np.full((20, 2), 3)}, "'x7' is 3 in row 0"),
-    ({'categorical': np.full((20, 2), -2)}, "'x7' is -2 in row 0"),
+    ({'categorical': np.full((20, 2), -2)}, 'ids from -2 to -2'),
     ({'values': (('a', 'b', 'c'),)}, 'value names for 1 of 2'),
+    ({'dense': np.ones((20, 2, 2))}, r'has shape \(20, 2, 2\)'),
+    ({'dense': np.ones(20)}, r'has shape \(20,\)'),
+    ({'dense': [[1.0]] * 19 + [[1.0, 2.0]]}, 'not a dense matrix'),
+    ({'dense': 1.7e9 + np.arange(40.0).reshape(20, 2)}, 'subtract an offset'),
+    ({'sparse_columns': 'abc'}, 'not a sparse matrix'),
+    ({'categorical': np.full((20, 2), 0.7)}, 'give a matrix of integers'),
+    ({'categorical': np.full((20, 2), 2**40)}, 'ids from 1099511627776'),
+    ({'values': (('a', 'a', 'b'), ('a', 'b', 'c', 'd'))}, "'a' stands twice"),
     ({'dense_names': ['a', 'a']}, "'a' stands twice"),
     ({'dense_names': ['a', 'x2']}, "'x2' stands twice"),
     ({'dense_names': ['a']}, '1 for 2 columns'),

@@ -312,6 +312,7 @@ IDS = 'id,y\n' + ''.join(f'u{i},{i % 2}\n' for i in range(12))
     (IDS, {}, ": column 'id' has 12 values in 12 rows"),
     (b'x,y\n1,1\ncaf\xe9,0\n', {}, ':3:4: not utf-8 text'),
     ('x,y\n1,1\n'.encode('utf-16'), {}, ':1: not text'),
+    ('a,y,z\n1,0,1\n2,,\n', {'labels': 'y,z'}, ':3: no observed label'),
   ],
 )  # fmt: skip
 def test_bad_csv_is_refused_with_its_place(tmp_path, content, kwargs, message):

@@ -44,6 +44,18 @@ def test_every_form_is_read_as_the_same_matrix(y):
   assert made.names == ('y0', 'y1', 'y2') and made.kind == 'multi-label'
 
 
+def test_columns_of_a_data_frame_are_never_ids():
+  frame = pd.DataFrame({'a': [0, 1, 1], 'b': [1, 0, 0]})
+  made = detect(frame)
+  np.testing.assert_array_equal(dense(made), frame.to_numpy())
+  assert made.names == ('a', 'b')
+
+
+def test_masked_cells_are_missing():
+  y = np.ma.masked_array([[1.0, 0.0], [0.0, 1.0]], mask=[[0, 1], [0, 0]])
+  np.testing.assert_array_equal(dense(detect(y)), [[1, NAN], [0, 1]])
+
+
 def test_soft_and_missing_labels_are_kept_apart():
   y = [[0.25, None, 1.0], [NAN, 0.0, 0.5]]
   made = detect(y, names=['a', 'b', 'c'])
@@ -131,6 +143,14 @@ def test_a_0_1_matrix_with_repeats_is_no_list_of_ids():
     ([[0, 1], 2], {}, 'row 1 is 2: give a list'),
     ([[0.0, 1.0], [1.0]], {}, 'not a dense matrix'),
     ([[1, object()]], {}, 'not|ids'),
+    (['a', None], {}, 'row 1 mixes names'),
+    ([['a'], ['b', 2]], {}, 'row 1 mixes names'),
+    ([['0', '1', '1'], ['1', '0', '0']], {}, "the texts '0' and '1'"),
+    (None, {}, 'NoneType is no table'),
+    (5, {}, 'int is no table'),
+    (np.zeros((2, 2, 2)), {}, 'row 0 holds lists'),
+    (np.eye(3), {'edges': [(0, 1, 2), (0, 1)]}, 'pairs of label ids'),
+    (np.eye(3), {'edges': [(0.5, 1)]}, 'pairs of label ids'),
     ([[0, 2], [1, 2]], {'names': ['a', 'a', 'b']}, "'a' stands twice"),
     (np.eye(2), {'names': ['a']}, 'names: 1 for 2'),
     (np.ones((2, 2)), {'kind': 'multi-class'}, 'row 0 has not exactly one'),

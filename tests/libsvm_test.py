@@ -375,7 +375,7 @@ def test_stored_zeros_and_blocks_of_rows_are_written(tmp_path):
   libsvm.write(table, tmp_path / 'whole.txt')
   whole = (tmp_path / 'whole.txt').read_bytes()
   assert whole == (
-    b'3 3 3\n0 0:0 2:1\n1 1:-0\n2 0:1.6777216e+07 1:3.4028235e+38 2:1e-45\n'
+    b'3 3 3\n0 2:1\n1\n2 0:1.6777216e+07 1:3.4028235e+38 2:1e-45\n'
   )
   _same(table, libsvm.read(tmp_path / 'whole.txt'))
   with mock.patch.object(libsvm, 'ROWS', 2):

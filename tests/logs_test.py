@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import threading
 from unittest import mock
 
 from absl.testing import absltest, parameterized
@@ -183,6 +184,39 @@ class RunFolderTest(parameterized.TestCase):
     ):
       logs.atomic_write(path, b'new')
     self.assertEqual((path.read_text(), self.names()), ('old', ['a.txt']))
+
+  def test_an_interrupted_write_leaves_the_old_file_alone(self):
+    self.folder.mkdir(parents=True)
+    path = self.folder / 'a.txt'
+    logs.atomic_write(path, 'old')
+    with self.assertRaises(KeyboardInterrupt), logs.replacing(path) as file:
+      file.write(b'new')
+      raise KeyboardInterrupt
+    self.assertEqual((path.read_text(), self.names()), ('old', ['a.txt']))
+
+  def test_many_may_write_one_path_at_once(self):
+    self.folder.mkdir(parents=True)
+    path = self.folder / 'a.txt'
+    contents = [letter * 10_000 for letter in 'abcdefgh']
+    failed = []
+
+    def write(content):
+      try:
+        for _ in range(50):
+          logs.atomic_write(path, content)
+      except OSError as error:
+        failed.append(error)
+
+    writers = [threading.Thread(target=write, args=(c,)) for c in contents]
+    # On a disk it is fsync that takes time, and it is not what is tested.
+    with mock.patch.object(os, 'fsync'):
+      for writer in writers:
+        writer.start()
+      for writer in writers:
+        writer.join()
+    self.assertEqual(failed, [])
+    self.assertIn(path.read_text(), contents)
+    self.assertEqual(self.names(), ['a.txt'])
 
   def test_jsonl_is_strict_and_all_or_nothing(self):
     self.folder.mkdir(parents=True)

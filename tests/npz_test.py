@@ -38,7 +38,11 @@ def tables(draw):
     st.lists(TEXTS, min_size=d + s + c, max_size=d + s + c, unique=True)
   )
   values = draw(
-    st.lists(st.lists(TEXTS, min_size=1, max_size=3), min_size=c, max_size=c)
+    st.lists(
+      st.lists(TEXTS, min_size=1, max_size=3, unique=True),
+      min_size=c,
+      max_size=c,
+    )
   )
   categorical = [
     [draw(st.integers(-1, len(some) - 1)) for some in values] for _ in range(n)

@@ -6,7 +6,8 @@ import os
 import numpy as np
 import pytest
 
-from mlc.data import split_files
+from mlc.data import Dataset, from_arrays, split_files
+from mlc.data.features import Features
 from mlc.errors import InputError
 
 ROWS = {
@@ -16,9 +17,23 @@ ROWS = {
 }
 
 
-def _saved(folder, rows=ROWS, num_rows=100, name=''):
+def _labels(num_rows=100):
+  y_NxL = np.random.default_rng(0).random((num_rows, 3)) < 0.5
+  return y_NxL.astype(np.float32)
+
+
+def _data(y_NxL=None, name='yeast', splits=None, **kwargs) -> Dataset:
+  y_NxL = _labels() if y_NxL is None else y_NxL
+  x_NxD = np.arange(2.0 * len(y_NxL)).reshape(-1, 2)
+  return from_arrays(x_NxD, y_NxL, name=name, splits=splits, **kwargs)
+
+
+DATA = _data()
+
+
+def _saved(folder, splits=ROWS):
   path = folder / 'folds' / 'fold0.npz'
-  split_files.save(path, rows, num_rows, name)
+  split_files.save(path, DATA, splits)
   return path
 
 
@@ -30,17 +45,16 @@ def _agree(one, other):
 
 def _by_hand(path, **changed):
   """An npz as `save` writes it, but for what `changed` says (None = absent)."""
-  arrays = {'num_rows': 100, 'data_name': 'yeast', **ROWS, **changed}
+  split_files.save(path, DATA, ROWS)
+  with np.load(path) as file:
+    arrays = {**file, **changed}
   np.savez(path, **{k: v for k, v in arrays.items() if v is not None})
   return path
 
 
 def test_splits_are_read_back_as_they_were_saved(tmp_path):
-  path = _saved(tmp_path, name='yeast')
-  for name in 'yeast', '':
-    _agree(split_files.load(path, 100, name), ROWS)
-  _agree(split_files.load(_saved(tmp_path), 100, 'yeast'), ROWS)
-  _agree(split_files.load(_by_hand(path), 100, 'yeast'), ROWS)
+  path = _saved(tmp_path)
+  _agree(split_files.load(path, DATA), ROWS)
   with np.load(path, allow_pickle=False) as file:
     assert (file['num_rows'], file['data_name']) == (100, 'yeast')
   # Nothing besides the file: no temporary one stays.
@@ -52,18 +66,50 @@ def test_the_same_splits_are_the_same_bytes(tmp_path):
   assert _saved(tmp_path).read_bytes() == first
 
 
-@pytest.mark.parametrize('num_rows', [99, 101, 200])
-def test_splits_of_another_number_of_rows_are_refused(tmp_path, num_rows):
+def test_a_data_set_saves_its_own_splits_unless_others_are_given(tmp_path):
+  data = _data(splits=ROWS)
+  _agree(split_files.load(_saved(tmp_path, None), data), DATA.splits)
+  split_files.save(tmp_path / 'own.npz', data)
+  _agree(split_files.load(tmp_path / 'own.npz', DATA), ROWS)
+
+
+def test_the_same_rows_are_known_by_any_name_with_other_features(tmp_path):
   path = _saved(tmp_path)
-  message = f'fold0.npz: splits of 100 rows, the data set has {num_rows}'
-  with pytest.raises(InputError, match=message):
-    split_files.load(path, num_rows)
+  gaps_NxD = np.where(np.arange(100)[:, None] % 3, 1.5, np.nan)
+  for data in (
+    _data(name='./yeast.arff'),
+    _data(splits=ROWS),
+    DATA.standardised(),
+    from_arrays(Features.of(dense=gaps_NxD), _labels()),
+  ):
+    _agree(split_files.load(path, data), ROWS)
 
 
-def test_splits_of_another_data_set_are_refused(tmp_path):
-  path = _saved(tmp_path, name='yeast')
-  with pytest.raises(InputError, match="'yeast', the data set is 'scene'"):
-    split_files.load(path, 100, 'scene')
+def _changed(row, value):
+  y_NxL = _labels()
+  y_NxL[row, 1] = value
+  return y_NxL
+
+
+@pytest.mark.parametrize(
+  'other, message',
+  [
+    (_data(_labels(101)), '100 rows there, 101 here'),
+    (_data(_labels()[:99]), '100 rows there, 99 here'),
+    (_data(_labels()[::-1]), 'other labels, or another order'),
+    (_data(_labels()[:, ::-1]), 'other labels, or another order'),
+    (_data(_changed(99, 0.5)), 'other labels, or another order'),
+    (_data(_changed(99, np.nan)), 'other labels, or another order'),
+    (_data(label_names=['a', 'b', 'c']), 'other labels, or another order'),
+  ],
+)
+def test_splits_of_other_rows_are_refused_by_the_same_name(
+  tmp_path, other, message
+):
+  path = _saved(tmp_path)
+  with pytest.raises(InputError, match=f'fold0.npz: .*{message}') as error:
+    split_files.load(path, other)
+  assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +124,7 @@ def test_splits_of_another_data_set_are_refused(tmp_path):
     ({'valid': np.array([-1])}, "'valid' has row -1"),
     ({'valid': None}, 'not a file of splits .*valid is not a file'),
     ({'num_rows': None}, 'not a file of splits'),
+    ({'labels': None}, 'not a file of splits .*labels is not a file'),
     ({'num_rows': np.arange(2)}, 'not a file of splits'),
     ({'test': np.zeros(1, [('a' * 11000, int)])}, 'not a file .*header'),
     ({'test': np.array([99, None])}, 'not a file of splits .*allow_pickle'),
@@ -88,7 +135,7 @@ def test_files_with_wrong_content_are_refused_in_one_line(
 ):
   path = _by_hand(tmp_path / 'fold.npz', **changed)
   with pytest.raises(InputError, match=f'fold.npz: .*{message}') as error:
-    split_files.load(path, 100)
+    split_files.load(path, DATA)
   assert '\n' not in str(error.value)
 
 
@@ -105,7 +152,7 @@ def test_other_files_are_refused(tmp_path, content):
   path = tmp_path / 'fold.npz'
   path.write_bytes(content)
   with pytest.raises(InputError, match='fold.npz: not a file of splits'):
-    split_files.load(path, 100)
+    split_files.load(path, DATA)
 
 
 def test_no_truncated_file_is_read(tmp_path):
@@ -114,7 +161,7 @@ def test_no_truncated_file_is_read(tmp_path):
   for length in range(len(content) - 1, -1, -7):
     path.write_bytes(content[:length])
     with pytest.raises(InputError, match='not a file of splits'):
-      split_files.load(path, 100)
+      split_files.load(path, DATA)
 
 
 def test_a_changed_byte_is_refused_or_without_effect(tmp_path):
@@ -126,7 +173,7 @@ def test_a_changed_byte_is_refused_or_without_effect(tmp_path):
     damaged[place] ^= 1
     path.write_bytes(damaged)
     try:
-      _agree(split_files.load(path, 100), ROWS)
+      _agree(split_files.load(path, DATA), ROWS)
     except InputError:
       refused += 1
   # Without effect: dates, versions and flags that zip repeats for each array.
@@ -135,22 +182,25 @@ def test_a_changed_byte_is_refused_or_without_effect(tmp_path):
 
 def test_a_shorter_array_claimed_by_a_damaged_header_is_refused(tmp_path):
   # So long that NumPy, which reads half of it, never gets to the checksum.
-  rows = ROWS | {'test': np.arange(100, 20000)}
-  path = _by_hand(tmp_path / 'fold.npz', **rows, num_rows=20000)
+  data = _data(_labels(20000))
+  path = tmp_path / 'fold.npz'
+  split_files.save(path, data, ROWS | {'test': np.arange(100, 20000)})
+  with np.load(path) as file:
+    np.savez(path, **file)  # Not compressed.
   content = path.read_bytes()
   assert content.count(b'(19900,)') == 1
   path.write_bytes(content.replace(b'(19900,)', b'(10000,)'))
   with np.load(path) as file:
     assert len(file['test']) == 10000
   with pytest.raises(InputError, match='test.npy is damaged'):
-    split_files.load(path, 20000)
+    split_files.load(path, data)
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path):
   with pytest.raises(InputError, match='cannot be read .No such file'):
-    split_files.load(tmp_path / 'none.npz', 100)
+    split_files.load(tmp_path / 'none.npz', DATA)
   with pytest.raises(InputError, match='cannot be read .Is a directory'):
-    split_files.load(tmp_path, 100)
+    split_files.load(tmp_path, DATA)
 
 
 def test_bad_splits_are_not_saved(tmp_path):
@@ -167,8 +217,8 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 
   monkeypatch.setattr(os, 'fsync', full)
   with pytest.raises(InputError, match='cannot be written .No space left'):
-    _saved(tmp_path, {'train': [0], 'valid': [1], 'test': [2]}, 3)
-  _agree(split_files.load(path, 100), ROWS)
+    _saved(tmp_path, {'train': [0], 'valid': [1], 'test': [2]})
+  _agree(split_files.load(path, DATA), ROWS)
   assert len(list(path.parent.iterdir())) == 1
 
 

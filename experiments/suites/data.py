@@ -4,10 +4,12 @@ The sets are looked for as `mlc.data.load` does: set MLC_DATA, or fetch them
 first with `python -m experiments.describe --download --data=meka/imdb`.
 """
 
+import atexit
 import bz2
 import functools
 import os
 import pathlib
+import shutil
 import tempfile
 
 import numpy as np
@@ -15,7 +17,7 @@ from scipy import sparse
 
 from experiments.suites import Case
 from mlc import data as data_lib
-from mlc.data import batches, catalog, splits
+from mlc.data import batches, catalog, download, splits
 from mlc.data.readers import arff, libsvm
 from mlc.data.table import Table
 
@@ -27,6 +29,13 @@ PEER_ARFF, PEER_SVM = 'liac-arff', 'scikit-learn'
 def _file(name: str, number: int) -> pathlib.Path:
   entry = catalog.find(name)
   return catalog.locate(entry, list(entry.sha256)[number])
+
+
+def _folder() -> pathlib.Path:
+  """A new folder, removed when this process ends."""
+  folder = tempfile.mkdtemp()
+  atexit.register(shutil.rmtree, folder)
+  return pathlib.Path(folder)
 
 
 def ours_arff(name: str):
@@ -50,7 +59,10 @@ def liac_arff(name: str):
 
 def cached(name: str):
   """A second load, from the binary cache."""
-  os.environ['MLC_CACHE'] = tempfile.mkdtemp()
+  folder = _folder()
+  # Nothing is parsed there yet, but what has been fetched is found.
+  (folder / 'data').symlink_to(download.cache_folder().resolve() / 'data')
+  os.environ['MLC_CACHE'] = str(folder)
   data_lib.load(name)
   return functools.partial(data_lib.load, name)
 
@@ -80,7 +92,7 @@ def one_dense_epoch(name: str):
   return run
 
 
-def _xmc_file() -> str:
+def _xmc_file() -> pathlib.Path:
   rng = np.random.default_rng(0)
 
   def on(columns, count):
@@ -90,7 +102,7 @@ def _xmc_file() -> str:
     values = np.ones(ids.size, np.float32)
     return sparse.csr_array((values, ids.ravel(), indptr), (XMC_ROWS, columns))
 
-  path = os.path.join(tempfile.mkdtemp(), 'xmc.txt')
+  path = _folder() / 'xmc.txt'
   made = data_lib.from_arrays(on(XMC_FEATURES, 50), on(XMC_LABELS, 5))
   libsvm.write(Table(made.features, made.labels), path, header=False)
   return path
@@ -106,7 +118,9 @@ def scikit_learn_xmc():
   from sklearn import datasets
 
   path = _xmc_file()
-  return functools.partial(datasets.load_svmlight_file, path, multilabel=True)
+  return functools.partial(
+    datasets.load_svmlight_file, str(path), multilabel=True
+  )
 
 
 def _many_labels():

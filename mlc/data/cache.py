@@ -1,6 +1,7 @@
 """Parsed files, kept so that a second load need not parse them."""
 
 from collections.abc import Callable, Sequence
+import functools
 import hashlib
 import json
 import os
@@ -12,8 +13,15 @@ from mlc.data.readers import npz
 from mlc.data.table import Table
 from mlc.errors import InputError
 
-# To be raised when a reader gives another table of the same file.
-VERSION = 1
+
+@functools.cache
+def _code() -> str:
+  """A digest of all code that decides what a file is read as."""
+  digest = hashlib.sha256()
+  folder = pathlib.Path(__file__).parent
+  for path in sorted([*folder.glob('*.py'), *folder.glob('readers/*.py')]):
+    digest.update(path.read_bytes())
+  return digest.hexdigest()
 
 
 def cached(
@@ -29,7 +37,7 @@ def cached(
     folder: made where there is none.
     parse: reads the source files.
   """
-  key = json.dumps([VERSION, npz.VERSION, *parts])
+  key = json.dumps([_code(), *parts])
   path = folder / f'{hashlib.sha256(key.encode()).hexdigest()}.npz'
   if os.path.exists(path):
     try:

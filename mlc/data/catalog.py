@@ -69,7 +69,12 @@ def read(entry: Entry, fetch: bool = False) -> Table:
     InputError: a file that is not there, or has other bytes than the source's.
   """
   paths = {file: locate(entry, file, fetch) for file in entry.sha256}
-  folder = next(iter(paths.values())).parent
+  folder, *others = {path.parent for path in paths.values()}
+  if others:
+    raise InputError(
+      f'{entry.name}: its files lie in {folder} and {others[0]}: put all into'
+      ' one'
+    )
   # A part, or an option, that names no file stands for itself.
   options = {
     key: paths.get(value, value) if isinstance(value, str) else value

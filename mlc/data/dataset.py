@@ -150,11 +150,22 @@ def from_arrays(
     InputError: anything else than the above; it names the first row and
       column.
   """
+  for given, cls, ignored in (
+    (x, Features, {'feature_names': feature_names}),
+    (y, Labels, {'label_names': label_names, 'kind': kind}),
+  ):
+    for key, value in ignored.items():
+      if isinstance(given, cls) and value is not None:
+        raise InputError(
+          f'{name}: {key} beside {cls.__name__}, which have their own: give one'
+        )
   if not isinstance(x, Features):
     x = _features(x, feature_names, f'{name}: feature')
   if not isinstance(y, Labels):
     y = labels_lib.detect(y, label_names, kind=kind, where=f'{name}: labels')
-  return from_table(Table(x, y, splits or {}), name=name, seed=seed)
+  return from_table(
+    Table(x, y, {} if splits is None else splits), name=name, seed=seed
+  )
 
 
 def from_table(table: Table, *, name: str, seed: int = 0) -> Dataset:
@@ -169,9 +180,10 @@ def from_table(table: Table, *, name: str, seed: int = 0) -> Dataset:
       f'{name}: x has {features.num_rows} rows, y has {labels.num_rows}: give'
       ' one row of labels for each row of features'
     )
-  if not splits:
+  if isinstance(splits, dict) and not splits:
     splits = splits_lib.three_way(labels.y_NxL, seed)
-  elif set(splits) == {'train', 'test'}:
+  elif isinstance(splits, dict) and set(splits) == {'train', 'test'}:
+    splits = checks.splits(splits, labels.num_rows, name, ('train', 'test'))
     train, valid = splits_lib.cut_validation(
       labels.y_NxL, splits['train'], 0.2, seed
     )
@@ -197,20 +209,30 @@ def _features(x, names, where: str) -> Features:
     x = x.to_numpy()
   if sparse.issparse(x):
     made = Features.of(sparse_columns=x, sparse_names=names, where=where)
-  elif all(isinstance(row, str) for row in x) and len(x):
-    made = Features.of(text=tuple(x), where=where)
+  elif isinstance(x, list | tuple | np.ndarray) and all(
+    isinstance(row, str) for row in x
+  ):
+    if names is not None:
+      raise InputError(f'{where}: names for raw text, which has no columns')
+    made = Features.of(text=x, where=where)
   else:
-    made = Features.of(
-      dense=checks.numbers(x, where), dense_names=names, where=where
+    made = Features.of(dense=x, dense_names=names, where=where)
+  if made.num_missing:
+    columns = made.sparse_NxS.tocoo() if made.sparse_names else made.dense_NxD
+    row, column = _first_missing(columns)
+    raise InputError(
+      f'{where} {made.names[column]!r} is nan in row {row} ({made.num_missing}'
+      ' such cells): impute it, or declare it missing: x=Features.of(dense=x)'
     )
-  checks.cells(
-    np.isnan(made.dense_NxD),
-    made.dense_NxD,
-    made.dense_names,
-    where,
-    'impute it, or declare it missing: x=Features.of(dense=x)',
-  )
   return made
+
+
+def _first_missing(columns) -> tuple[int, int]:
+  """(row, column) of the first NaN of a dense or COO matrix."""
+  if not sparse.issparse(columns):
+    return tuple(np.argwhere(np.isnan(columns))[0])
+  place = np.isnan(columns.data).argmax()
+  return columns.row[place], columns.col[place]
 
 
 def _warn(data: Dataset):

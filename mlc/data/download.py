@@ -9,7 +9,6 @@ import io
 import math
 import os
 import pathlib
-import secrets
 import tarfile
 from typing import IO
 import urllib.error
@@ -98,23 +97,22 @@ def fetch(
   digest = hashlib.sha256()
   size = 0
   try:
-    with (
-      ask(_opener().open, url, timeout=timeout) as response,
-      _replacing(path) as file,
-    ):
-      total = response.length
-      while chunk := ask(response.read, CHUNK):
-        size += len(chunk)
-        if max(size, total or 0) > max_bytes:
-          raise failed(f'more than the {max_bytes} bytes allowed')
-        file.write(chunk)
-        digest.update(chunk)
-        if report:
-          report(size, total)
-      if total not in (None, size):
-        raise failed(f'the body is cut short, {size} of {total} bytes')
-      if digest.hexdigest() != sha256:
-        raise failed(_differs(digest.hexdigest(), sha256))
+    with ask(_opener().open, url, timeout=timeout) as response:
+      path.parent.mkdir(parents=True, exist_ok=True)
+      with logs.replacing(path) as file:
+        total = response.length
+        while chunk := ask(response.read, CHUNK):
+          size += len(chunk)
+          if max(size, total or 0) > max_bytes:
+            raise failed(f'more than the {max_bytes} bytes allowed')
+          file.write(chunk)
+          digest.update(chunk)
+          if report:
+            report(size, total)
+        if total not in (None, size):
+          raise failed(f'the body is cut short, {size} of {total} bytes')
+        if digest.hexdigest() != sha256:
+          raise failed(_differs(digest.hexdigest(), sha256))
   except OSError as error:
     raise InputError(
       f'{path}: not written ({error.strerror}): free the disk or choose another'
@@ -233,20 +231,3 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     if secure and not newurl.lower().startswith('https:'):
       raise urllib.error.URLError(f'redirected to {newurl}, without TLS')
     return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-@contextlib.contextmanager
-def _replacing(path: pathlib.Path) -> Iterator[IO[bytes]]:
-  """A file to write, which becomes `path` if the block succeeds."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  # Two hosts that share a cache may have the same process id.
-  unique = secrets.token_hex(4)
-  temporary = path.with_name(f'.{path.name}.{unique}.tmp')
-  try:
-    with open(temporary, 'xb') as file:
-      yield file
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
-  finally:
-    temporary.unlink(missing_ok=True)

@@ -11,11 +11,12 @@ from mlc.data import checks
 from mlc.errors import InputError
 
 
-@dataclasses.dataclass(frozen=True)
+# Arrays have no single truth value, so equality is identity: eq=False.
+@dataclasses.dataclass(frozen=True, eq=False)
 class Inputs:
   """x of a batch with other than dense columns: what an encoder opens.
 
-  A pytree (encoders.py registers it): all arrays share the leading axis B.
+  A pytree (mlc/inputs.py registers it): all arrays share the leading axis B.
 
   dense: float32 (B, D).
   ids, values: int32 and float32 (B, Z): the columns of a sparse row that are
@@ -37,7 +38,6 @@ class Inputs:
     return self.dense.shape[-1] + self.num_sparse + sum(self.num_values)
 
 
-# Arrays have no single truth value, so equality is identity: eq=False.
 @dataclasses.dataclass(frozen=True, eq=False)
 class Features:
   """Columns of N rows by kind; a kind may have no columns.
@@ -82,27 +82,32 @@ class Features:
         matrix, an infinite number, an id that no value has, a name twice or
         too few of them.
     """
-    given = [dense, sparse_columns, categorical, text or None]
+    text = tuple(map(str, text))
+    dense = None if dense is None else checks.numbers(dense, where)
+    if sparse_columns is not None:
+      sparse_columns = checks.csr(sparse_columns, where)
+    if categorical is not None:
+      categorical = checks.ids(categorical, where)
     lengths = {
-      part.shape[0] if sparse.issparse(part) else len(part)
-      for part in given
+      part.shape[0]
+      for part in (dense, sparse_columns, categorical)
       if part is not None
-    }
+    } | ({len(text)} if text else set())
     if len(lengths) != 1 or lengths == {0}:
       raise InputError(
         f'{where}: columns of {sorted(lengths)} rows: give at least one row,'
         ' and every kind of column the same rows'
       )
     none = np.zeros((lengths.pop(), 0), np.float32)
-    with np.errstate(over='ignore'):  # Infinite from here on, refused below.
-      dense_NxD = np.array(none if dense is None else dense, np.float32)
-      columns = checks.csr(none if sparse_columns is None else sparse_columns)
-    ids_NxC = np.array(none if categorical is None else categorical, np.int32)
+    dense = none if dense is None else dense
+    if sparse_columns is None:
+      sparse_columns = checks.csr(none, where)
+    categorical = none.astype(np.int32) if categorical is None else categorical
     names, start = [], 0
     for part, some in (
-      (dense_NxD, dense_names),
-      (columns, sparse_names),
-      (ids_NxC, categorical_names),
+      (dense, dense_names),
+      (sparse_columns, sparse_names),
+      (categorical, categorical_names),
     ):
       stop = start + part.shape[1]
       default = (f'x{i}' for i in range(start, stop))
@@ -111,14 +116,14 @@ class Features:
     if not start and not text:
       raise InputError(f'{where}: no columns: give at least one feature')
     made = cls(
-      dense_NxD,
-      columns,
-      ids_NxC,
+      dense,
+      sparse_columns,
+      categorical,
       dense_names=names[0],
       sparse_names=names[1],
       categorical_names=names[2],
       values=tuple(tuple(map(str, of_one)) for of_one in values),
-      text=tuple(map(str, text)),
+      text=text,
     )
     made._check(where)
     for array in made.arrays().values():
@@ -149,7 +154,9 @@ class Features:
         f'{where} {name!r} is infinite in row {row} ({infinite.size} such'
         ' cells): impute it or drop the row'
       )
-    counts_C = np.array([len(names) for names in self.values], int)
+    for name, values in zip(self.categorical_names, self.values, strict=False):
+      checks.names(values, 'v', len(values), f'{where} {name!r}: value')
+    counts_C = np.array([len(values) for values in self.values], int)
     if len(counts_C) != self.categorical_NxC.shape[1]:
       raise InputError(
         f'{where}: value names for {len(counts_C)} of'
@@ -269,7 +276,16 @@ class Features:
     return made._with(dense_NxD, made.sparse_NxS)
 
   def _with(self, dense_NxD, sparse_NxS) -> Self:
-    dense_NxD = np.asarray(dense_NxD, np.float32)
-    dense_NxD.setflags(write=False)
-    sparse_NxS.data.setflags(write=False)
-    return dataclasses.replace(self, dense_NxD=dense_NxD, sparse_NxS=sparse_NxS)
+    with np.errstate(over='ignore'):
+      dense_NxD = np.asarray(dense_NxD, np.float32)
+    made = dataclasses.replace(self, dense_NxD=dense_NxD, sparse_NxS=sparse_NxS)
+    checks.cells(
+      np.isinf(dense_NxD),
+      dense_NxD,
+      self.dense_names,
+      'standardised feature',
+      'its train rows hardly differ: drop it, or do not standardise',
+    )
+    for array in made.arrays().values():
+      array.setflags(write=False)
+    return made

@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse import csgraph
 
 from mlc.data import checks
 from mlc.errors import InputError
@@ -44,8 +45,10 @@ class Labels:
         too few, a row whose labels are all missing, a multi-class row without
         exactly one label, an edge between labels that are not there, a cycle.
     """
-    stored = y_NxL.nnz if sparse.issparse(y_NxL) else 0
-    if not sparse.issparse(y_NxL):
+    stored = 0
+    if sparse.issparse(y_NxL):
+      stored = np.count_nonzero(y_NxL.tocoo().data)
+    else:
       y_NxL = checks.numbers(y_NxL, where)
     num_rows, num_labels = y_NxL.shape
     if not num_rows or not num_labels:
@@ -53,7 +56,7 @@ class Labels:
         f'{where}: {num_rows} rows of {num_labels} labels: give at least one of'
         ' each'
       )
-    y_NxL = checks.csr(y_NxL)
+    y_NxL = checks.csr(y_NxL, where)
     if y_NxL.nnz < stored:
       raise InputError(f'{where}: a cell is given twice: give each cell once')
     names = checks.names(names, 'y', num_labels, f'{where}: label')
@@ -141,22 +144,37 @@ def detect(y, names=None, *, kind=None, edges=(), where='labels') -> Labels:
   """
   if hasattr(y, 'columns'):
     names = list(y.columns) if names is None else names
-    y = y.to_numpy()
+    y = y.to_numpy()  # Its columns are the labels, so no cell is an id.
+    y = y.astype(float) if y.dtype.kind in 'iu' else y
   elif hasattr(y, 'to_numpy'):
     y = y.to_numpy()
-  if sparse.issparse(y):
-    if y.ndim != 2:
-      raise InputError(f'{where}: a sparse vector: give a matrix of N rows')
-    return Labels.of(y, names, kind=kind or KINDS[0], edges=edges, where=where)
-  rows = list(y)
+  kinds = KINDS[0] if kind is None else kind
+  if sparse.issparse(y) or _is_matrix(y):
+    return Labels.of(y, names, kind=kinds, edges=edges, where=where)
+  try:
+    rows = list(y)
+  except TypeError:
+    raise InputError(
+      f'{where}: {type(y).__name__} is no table: give a matrix, or a list of'
+      ' labels for each row'
+    ) from None
   if rows and not any(np.iterable(r) and not isinstance(r, str) for r in rows):
     rows = [[row] for row in rows]
-    kind = kind or 'multi-class'
+    kinds = kind or 'multi-class'
     ids = True
   else:
     ids = _are_ids(rows, where)
   matrix = _from_ids(rows, names, where) if ids else (y, names)
-  return Labels.of(*matrix, kind=kind or KINDS[0], edges=edges, where=where)
+  return Labels.of(*matrix, kind=kinds, edges=edges, where=where)
+
+
+def _is_matrix(y) -> bool:
+  """Whether an array can only be a matrix of cells, by its type alone."""
+  if not isinstance(y, np.ndarray) or y.ndim != 2:
+    return False
+  # Of three cells 0 or 1 two are equal, and no row names a label twice.
+  binary = y.dtype.kind in 'iu' and y.shape[1] > 2 and y.size
+  return y.dtype.kind in 'bf' or bool(binary and ((y == 0) | (y == 1)).all())
 
 
 def _are_ids(rows, where: str) -> bool:
@@ -166,6 +184,12 @@ def _are_ids(rows, where: str) -> bool:
     if isinstance(row, str) or not np.iterable(row):
       raise InputError(
         f'{where}: row {i} is {row!r}: give a list of labels in every row'
+      )
+    row = row.tolist() if isinstance(row, np.ndarray) else list(row)
+    if any(np.iterable(cell) and not isinstance(cell, str) for cell in row):
+      raise InputError(
+        f'{where}: row {i} holds lists in turn: give a matrix, or one list of'
+        ' labels a row'
       )
     cells.extend(row)
   types = {type(c.item() if isinstance(c, np.generic) else c) for c in cells}
@@ -189,6 +213,18 @@ def _from_ids(rows, names, where: str):
   cells = [cell for row in rows for cell in row]
   lengths = [len(row) for row in rows]
   if any(isinstance(cell, str) for cell in cells):
+    if not all(isinstance(cell, str) for cell in cells):
+      row = next(
+        i for i, r in enumerate(rows) if any(not isinstance(c, str) for c in r)
+      )
+      raise InputError(
+        f'{where}: row {row} mixes names with other things, or lacks a label:'
+        ' give names alone; an empty list where a row has none'
+      )
+    if set(cells) <= {'0', '1'} and len(set(lengths)) == 1 < lengths[0]:
+      raise InputError(
+        f"{where}: a matrix of the texts '0' and '1': make it numbers"
+      )
     names = sorted(set(map(str, cells))) if names is None else list(names)
     index = {str(name): i for i, name in enumerate(names)}
     unknown = next((c for c in map(str, cells) if c not in index), None)
@@ -235,22 +271,28 @@ def _cell(matrix, position: int) -> tuple[int, int]:
 
 def _edges(edges, names, where: str) -> np.ndarray:
   """Checked (parent, child) pairs: in range, without cycles."""
-  edges_Ex2 = np.array(edges, np.int32).reshape(-1, 2)
+  try:
+    edges_Ex2 = np.asarray(edges).reshape(-1, 2)
+  except ValueError:
+    edges_Ex2 = np.zeros((1, 2))
   if not len(edges_Ex2):
-    return edges_Ex2
+    return edges_Ex2.astype(np.int32)
+  if edges_Ex2.dtype.kind not in 'iu':
+    raise InputError(f'{where}: edges: give (parent, child) pairs of label ids')
   if edges_Ex2.min() < 0 or edges_Ex2.max() >= len(names):
     raise InputError(
       f'{where}: an edge between labels {edges_Ex2.min()} and'
       f' {edges_Ex2.max()}: labels go from 0 to {len(names) - 1}'
     )
-  # Strip labels without parents until none is left: what stays is a cycle.
-  left = edges_Ex2
-  while len(left):
-    inner = np.isin(left[:, 0], left[:, 1])
-    if inner.all():
-      raise InputError(
-        f'{where}: the hierarchy goes in a circle through label'
-        f' {names[left[0, 0]]!r}: remove one of its edges'
-      )
-    left = left[inner]
-  return edges_Ex2
+  graph = sparse.csr_array(
+    (np.ones(len(edges_Ex2)), tuple(edges_Ex2.T)), shape=(len(names),) * 2
+  )
+  _, part_L = csgraph.connected_components(graph, connection='strong')
+  round_L = np.bincount(part_L)[part_L] > 1
+  round_L[edges_Ex2[edges_Ex2[:, 0] == edges_Ex2[:, 1], 0]] = True
+  if round_L.any():
+    raise InputError(
+      f'{where}: the hierarchy goes in a circle through label'
+      f' {names[round_L.argmax()]!r}: remove one of its edges'
+    )
+  return edges_Ex2.astype(np.int32)

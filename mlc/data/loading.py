@@ -49,7 +49,7 @@ def load(name, seed: int = 0, *, download: bool = False, **options) -> Dataset:
       ones, and what the reader refuses.
   """
   name = str(name)
-  options = {key: value for key, value in options.items() if value}
+  options = {k: v for k, v in options.items() if v is not None and len(v)}
   if options and not _is_path(name):
     raise InputError(
       f'{name}: {options} is for the reader of a file: give a path, or nothing'

@@ -1,5 +1,6 @@
 """Splits in a file: cut once, read by every run that refers to it."""
 
+import hashlib
 import io
 import pathlib
 
@@ -7,30 +8,35 @@ import numpy as np
 
 from mlc import logs
 from mlc.data import checks
+from mlc.data.dataset import Dataset
+from mlc.data.labels import Labels
 from mlc.data.splits import SPLITS
 from mlc.errors import InputError
 
 
-def save(path, splits, num_rows: int, data_name: str = ''):
-  """Writes the splits of a data set of N rows as npz: all of it, or nothing.
+def save(path, data: Dataset, splits=None) -> None:
+  """Writes splits of `data` as npz: all of it, or nothing.
 
   Args:
     path: of the file; folders that lack are made.
-    splits: disjoint row numbers of 'train', 'valid' and 'test', none empty.
-    num_rows: N.
-    data_name: of the data set.
+    data: what the splits are of. The file holds its number of rows, its name,
+      and the SHA-256 of its labels.
+    splits: disjoint row numbers of 'train', 'valid' and 'test', none empty;
+      default those of `data`.
 
   Raises:
     InputError: splits that are not as above, or a path that cannot be written.
   """
   path = pathlib.Path(path)
-  rows = checks.splits(splits, num_rows, str(path))
+  splits = data.splits if splits is None else splits
+  rows = checks.splits(splits, data.num_rows, str(path))
   buffer = io.BytesIO()
   np.savez_compressed(
     buffer,
     allow_pickle=False,
-    num_rows=num_rows,
-    data_name=data_name,
+    num_rows=data.num_rows,
+    data_name=data.name,
+    labels=_fingerprint(data.labels),
     **rows,
   )
   try:
@@ -42,17 +48,15 @@ def save(path, splits, num_rows: int, data_name: str = ''):
     ) from None
 
 
-def load(path, num_rows: int, data_name: str = '') -> dict[str, np.ndarray]:
-  """The splits that `save` wrote for a data set of N rows.
+def load(path, data: Dataset) -> dict[str, np.ndarray]:
+  """The splits that `save` wrote of the rows of `data`, in their order.
 
-  Args:
-    path: of the file.
-    num_rows: N of the data set that they are for.
-    data_name: its name; '' fits any file, as does a file saved without one.
+  Rows are told by their labels: a name says where a file lies, not what it
+  holds, and features may have been imputed since.
 
   Raises:
     InputError: no such file, one that `save` did not write or that is damaged,
-      or one for another data set.
+      or one of other rows.
   """
   path = pathlib.Path(path)
   try:
@@ -67,22 +71,32 @@ def load(path, num_rows: int, data_name: str = '') -> dict[str, np.ndarray]:
       if damaged := file.zip.testzip():
         raise ValueError(f'{damaged} is damaged')
       splits = {name: file[name] for name in SPLITS}
-      saved_rows = int(file['num_rows'])
-      saved_name = str(file['data_name'])
+      num_rows = int(file['num_rows'])
+      data_name = str(file['data_name'])
+      labels = str(file['labels'])
   # NumPy, zipfile and zlib raise a dozen kinds for a bad file.
   except Exception as error:
     reason = ' '.join(str(error).split()) or type(error).__name__
     raise InputError(
       f'{path}: not a file of splits ({reason}): make it anew'
     ) from error
-  if saved_rows != num_rows:
+  differs = ''
+  if num_rows != data.num_rows:
+    differs = f'{num_rows} rows there, {data.num_rows} here'
+  elif labels != _fingerprint(data.labels):
+    differs = 'other labels, or another order of rows'
+  if differs:
     raise InputError(
-      f'{path}: splits of {saved_rows} rows, the data set has {num_rows}: make'
-      ' splits of this one'
-    )
-  if data_name and saved_name and saved_name != data_name:
-    raise InputError(
-      f'{path}: splits of {saved_name!r}, the data set is {data_name!r}: make'
+      f'{path}: splits of {data_name!r}, not of {data.name!r} ({differs}): make'
       ' splits of this one'
     )
   return checks.splits(splits, num_rows, str(path))
+
+
+def _fingerprint(labels: Labels) -> str:
+  """The SHA-256 of label names and cells."""
+  digest = hashlib.sha256(repr(labels.names).encode())
+  for name, array in labels.arrays().items():
+    digest.update(f'{name}{array.shape}{array.dtype.str}'.encode())
+    digest.update(np.ascontiguousarray(array).data)
+  return digest.hexdigest()

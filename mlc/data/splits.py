@@ -39,8 +39,13 @@ def iterative_stratification(
   """
   if order not in (1, 2):
     raise InputError(f'stratification of order {order}: give 1 or 2')
-  rng = np.random.default_rng(rng_or_seed)
-  positive_NxL = _positive(y_NxL)
+  try:
+    rng = np.random.default_rng(rng_or_seed)
+  except (TypeError, ValueError):
+    raise InputError(
+      f'seed {rng_or_seed!r}: give an integer of 0 or more'
+    ) from None
+  positive_NxL = positive(y_NxL)
   num_rows = np.shape(y_NxL)[0]
   room = _sizes(num_rows, fractions).tolist()
   part_N = np.full(num_rows, -1)
@@ -80,7 +85,7 @@ def cut_validation(
   """
   train = np.asarray(train_indices)
   keep, cut = iterative_stratification(
-    _positive(y_NxL)[train], (1 - fraction, fraction), seed, order
+    positive(y_NxL)[train], (1 - fraction, fraction), seed, order
   )
   return np.sort(train[keep]), np.sort(train[cut])
 
@@ -131,7 +136,7 @@ def _check_folds(num_rows: int, num_folds: int):
     )
 
 
-def _positive(y_NxL) -> sparse.csr_array:
+def positive(y_NxL) -> sparse.csr_array:
   """The labels that are on: CSR of bool, only True stored."""
   # A copy, because SciPy sorts in place what it compares.
   return sparse.csr_array(sparse.csr_array(y_NxL, copy=True) >= 0.5)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from mlc.data import splits
 from mlc.data.dataset import Dataset
 from mlc.data.features import Features
 from mlc.data.labels import Labels
@@ -122,11 +123,9 @@ def describe(data: Dataset) -> dict:
   return _plain(described)
 
 
-def on(labels: Labels) -> sparse.csr_array:
+def on(labels: Labels) -> Any:
   """CSR of ones where a label is 0.5 or more; a missing one is not."""
-  on_NxL = sparse.csr_array(labels.y_NxL >= 0.5, dtype=np.int64)
-  on_NxL.eliminate_zeros()
-  return on_NxL
+  return splits.positive(labels.y_NxL).astype(np.int64)
 
 
 def imbalance(on_NxL: sparse.csr_array) -> Imbalance:

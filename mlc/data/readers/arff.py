@@ -32,7 +32,7 @@ def read(path, labels=None, drop=()) -> Table:
     path: of the file.
     labels: 'first:6', 'last:14', names between commas, a sequence of names, or
       the path of a Mulan XML.
-    drop: names of attributes to leave out.
+    drop: attributes to leave out: names between commas, or a sequence.
 
   Raises:
     InputError: nothing says what the labels are, a label or a name to drop that
@@ -83,9 +83,9 @@ def _columns(data: Relation, labels):
     isinstance(labels, str) and labels.lower().endswith('.xml')
   ):
     return _mulan(data, labels)
-  if not isinstance(labels, str):
-    names = list(labels)
-  elif match := re.fullmatch(r'(first|last):(\d{1,9})', labels.strip()):
+  if isinstance(labels, str) and (
+    match := re.fullmatch(r'(first|last):(\d{1,9})', labels.strip())
+  ):
     count, total = int(match[2]), len(data.attributes)
     if not 0 < count <= total:
       raise InputError(
@@ -93,9 +93,7 @@ def _columns(data: Relation, labels):
       )
     start = 0 if match[1] == 'first' else total - count
     return list(range(start, start + count)), ()
-  else:
-    names = [name.strip() for name in labels.split(',')]
-  return sorted(data.find(names, 'label')), ()
+  return sorted(data.find(labels, 'label')), ()
 
 
 def _mulan(data: Relation, xml):
@@ -116,7 +114,8 @@ def _mulan(data: Relation, xml):
 
 def _xml_beside(path: pathlib.Path) -> pathlib.Path | None:
   stem = re.sub(r'\.arff(\.\w+)?$', '', path.name, flags=re.IGNORECASE)
-  whole = re.split(r'[-_.](?:train|test)', stem, flags=re.IGNORECASE)[0]
+  end = r'[-_](?:train|test)(?:-sparse)?$'
+  whole = re.sub(end, '', stem, flags=re.IGNORECASE)
   for name in stem, whole:
     if (xml := path.with_name(f'{name}.xml')).is_file():
       return xml

@@ -103,7 +103,14 @@ def labels(
         ' probability, nothing where missing'
       )
     columns.append(number_N)
-  return Labels.of(np.stack(columns, 1), names, where=where)
+  y_NxL = np.stack(columns, 1)
+  blind_N = np.isnan(y_NxL).all(1)
+  if blind_N.any():
+    raise InputError(
+      f'{place(int(blind_N.argmax()))}: no observed label, one of'
+      f' {blind_N.sum()} such rows: write 0 where a label is off, or drop them'
+    )
+  return Labels.of(y_NxL, names, where=where)
 
 
 def _numbers(column, where: str) -> tuple[np.ndarray, np.ndarray]:
@@ -129,17 +136,16 @@ def _numbers(column, where: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _finite(column, number_N, word_N, place) -> np.ndarray:
-  """The numbers as float32; raises for the first word or infinite number."""
+  """The numbers; raises for the first word, or what float32 cannot hold."""
   with np.errstate(over='ignore'):  # Infinite from here on, and reported.
-    float_N = number_N.astype(np.float32)
-  bad_N = word_N | np.isinf(float_N)
+    bad_N = word_N | np.isinf(number_N.astype(np.float32))
   if bad_N.any():
     row = int(bad_N.argmax())
     raise InputError(
       f'{place(row)}: {_cell(column, row)} in {column.name!r}, a column of'
       ' finite numbers up to 3e38: mend it, or leave it empty where missing'
     )
-  return float_N
+  return number_N
 
 
 def _strings(column, where: str) -> list[str]:

@@ -20,14 +20,14 @@ def read(path) -> LabelGraph:
   """Reads {"nums": [L counts], "adj": [L rows of L counts]}.
 
   Raises:
-    InputError: other JSON, counts below 0 or above those of their labels, a
-      graph that is not symmetric.
+    InputError: other JSON, counts that are infinite, below 0 or above those of
+      their labels, a graph that is not symmetric.
   """
   try:
     content = json.loads('\n'.join(files.lines(path)))
     counts_L = np.array(content['nums'], float)
     pairs_LxL = np.array(content['adj'], float)
-  except (ValueError, TypeError, KeyError, RecursionError):
+  except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
     raise InputError(
       f'{path}: not a label graph: write {{"nums": [...], "adj": [[...], ...]}}'
     ) from None
@@ -38,7 +38,10 @@ def read(path) -> LabelGraph:
       ' L x L of them'
     )
   most_LxL = np.minimum(counts_L[:, None], counts_L[None])
-  if not ((pairs_LxL >= 0) & (pairs_LxL <= most_LxL)).all():
+  if (
+    not np.isfinite(counts_L).all()
+    or not ((pairs_LxL >= 0) & (pairs_LxL <= most_LxL)).all()
+  ):
     raise InputError(
       f'{path}: a pair is on below 0 times, or more often than its labels:'
       ' give counts'

@@ -47,9 +47,16 @@ class Relation(NamedTuple):
   lines_N: np.ndarray
   texts: dict[int, list[str]]
 
-  def find(self, names: Iterable[str], what: str) -> list[int]:
-    """The columns of these names; InputError for one that is not there."""
+  def find(self, names: str | Iterable[str], what: str) -> list[int]:
+    """The columns of these names; InputError for one that is not there.
+
+    names: in a sequence or between commas.
+    """
     column_of = {a.name: i for i, a in enumerate(self.attributes)}
+    if isinstance(names, str):  # A name may have a comma in it.
+      whole = names in column_of
+      names = [names] if whole else [n.strip() for n in names.split(',')]
+    names = list(names)
     for name in names:
       if name not in column_of:
         raise InputError(f'{self.path}: {nearest(name, column_of, what)}')
@@ -78,8 +85,8 @@ class Relation(NamedTuple):
       codes_NxC = codes_NxC.toarray()
     return np.where(np.isnan(codes_NxC), -1, codes_NxC).astype(np.int32)
 
-  def features(self, labels: list[int], drop: Iterable[str]) -> Features:
-    """All columns but `labels` and those named in `drop`, by kind.
+  def features(self, labels: list[int], drop: str | Iterable[str]) -> Features:
+    """All columns but `labels` and those that `drop` names, by kind.
 
     Raises:
       InputError: `drop` names a label or what is not there, a column of a type

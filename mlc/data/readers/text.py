@@ -4,15 +4,13 @@ from collections.abc import Callable, Sequence
 import json
 
 from mlc.data.features import Features
-from mlc.data.labels import Labels, detect
+from mlc.data.labels import MAX_LABELS, Labels, detect
 from mlc.data.readers import files
 from mlc.data.table import Table
 from mlc.errors import InputError
 
 COLUMNS = ['text', 'labels']
 SEPARATORS = '|;,'
-# An id is the number of a column: a large one would make as many names.
-MAX_LABELS = 10**6
 
 
 def read(path) -> Table:
@@ -123,8 +121,9 @@ def listed(
 
   Raises:
     InputError: no list, a label that is none of these, names beside numbers,
-      an id below 0 or over a million, a label twice in a row, and what
-      `labels.detect` refuses.
+      an id below 0 or of `MAX_LABELS` and more, a label twice in a row, a row
+      of missing labels only, integers that could be both ids and a 0/1 matrix,
+      and what `labels.detect` refuses.
   """
   types = set()
   largest = 0
@@ -151,7 +150,18 @@ def listed(
             f'{place(i)}: label id {_short(label)}: number labels from 0 to'
             f' {MAX_LABELS - 1} at most, or write names'
           )
-  # Zeros and ones may be one cell a label: detect tells, or refuses.
+    if row and all(label is None for label in row):
+      raise InputError(
+        f'{place(i)}: every label is missing: drop the row, or write 0 where'
+        ' none is on'
+      )
+  binary = types == {int} and largest < 2 and len({*map(len, rows)}) == 1
+  if binary and all(len(set(row)) == len(row) for row in rows):
+    raise InputError(
+      f'{where}: could be a 0/1 matrix or lists of label ids: write true and'
+      ' false, or names'
+    )
+  # Zeros and ones may be one cell a label: those stand twice.
   if types == {str} or (types == {int} and largest > 1):
     for i, row in enumerate(rows):
       if len(set(row)) < len(row):
