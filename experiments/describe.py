@@ -33,12 +33,16 @@ def main(_):
     download=main_lib.DOWNLOAD.value,
   )
   described = statistics.describe(data)
+  entry = catalog.entries().get(str(DATA.value))
+  if entry:
+    keys = ('citation', 'licence', 'source', 'note')
+    described['catalogue'] = {key: getattr(entry, key) for key in keys}
   pictures = plots.write(data, PLOT.value) if PLOT.value else []
   if JSON.value:
     print(json.dumps(described, allow_nan=False))
     return
   report.show(described)
-  if entry := catalog.entries().get(str(DATA.value)):
+  if entry:
     print(f'Source: {entry.citation}. Licence: {entry.licence}.')
     print(f'Files: {entry.source}.' + f' Note: {entry.note}' * bool(entry.note))
   for path in pictures:

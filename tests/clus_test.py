@@ -252,3 +252,13 @@ def test_hmc_sets_have_the_published_numbers(mlc_data, name):
   np.testing.assert_array_equal(
     tables[paths[-1].name].features.dense_NxD, x_NxD
   )
+
+
+def test_the_graph_of_go_has_its_three_top_terms(mlc_data):
+  # C-HMCNN scores neither the root nor these: molecular function, cellular
+  # component, biological process.
+  folder = mlc_data / 'hmc/cellcycle_GO'
+  labels = clus.read(folder / 'cellcycle_GO.valid.arff').labels
+  children = set(labels.edges_Ex2[:, 1].tolist())
+  tops = {labels.names[i] for i in range(4125) if i not in children}
+  assert tops == {'GO0003674', 'GO0005575', 'GO0008150'}

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from configs import chain_linear, independent_linear
@@ -81,6 +82,28 @@ def test_a_label_absent_from_train_gets_a_constant_and_the_rest_the_same(data):
   weights, bias = reference(x, y[:, 1])
   np.testing.assert_allclose(
     p[:, 1], 1 / (1 + np.exp(-x @ weights - bias)), atol=1e-3
+  )
+
+
+def test_sparse_features_train_as_dense_ones(data):
+  x, y, _ = data.rows(slice(None))
+  x = np.where(np.abs(x) > 1, x, 0)
+  sets = [
+    data_lib.from_arrays(form, y, splits=data.splits)
+    for form in (x, sparse.csr_array(x))
+  ]
+  model = build.model(
+    {'name': 'chain'}, {'name': 'MLP', 'widths': (8,)}, data.num_labels
+  )
+  config = contract.sgd(epochs=3)
+  one, other = (
+    loop.fit(model, each, config, [0]).variables['params'] for each in sets
+  )
+  assert sets[1].features.sparse_names and not sets[1].features.dense_names
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+    one,
+    other,
   )
 
 
