@@ -379,6 +379,7 @@ CELLS = st.text(
   st.sampled_from(['csv', 'tsv']),
 )
 @example([(' "a,b"', 'c')], csv.QUOTE_MINIMAL, 'csv')
+@example([('\ufeff', 'c')], csv.QUOTE_MINIMAL, 'csv')
 def test_what_a_csv_writer_writes_is_read_cell_for_cell(
   tmp_path_factory, rows, quoting, suffix
 ):

@@ -15,9 +15,10 @@ TABS = {'.tsv', '.tab'}
 
 
 class Records(io.TextIOBase):
-  """The records of a CSV file below its header, as text that pandas can read.
+  """The records of a CSV file, as text that pandas can read.
 
-  Blank lines are no records.
+  Blank lines are no records. The header that is read is a stand-in: pandas
+  strips a byte order mark off whatever comes first.
 
   delimiter: a tab in .tsv and .tab, else a comma.
   names: the header.
@@ -40,6 +41,7 @@ class Records(io.TextIOBase):
       raise InputError(
         f'{path}: one column: write a header of names with {between} between'
       )
+    self._header = self.delimiter.join(map(str, range(len(self.names)))) + '\n'
 
   def read(self, size: int = -1, /) -> str:
     """Whole records of `size` characters or more, '' where there are no more.
@@ -48,7 +50,8 @@ class Records(io.TextIOBase):
       InputError: too few or too many values, wrong quotes, and what
         `files.lines` refuses.
     """
-    found, total = [], 0
+    found, total = [self._header], len(self._header)
+    self._header = ''
     while (size < 0 or total < size) and (record := self._next()):
       line, raw, cells = record
       if len(cells) != len(self.names):

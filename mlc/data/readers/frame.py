@@ -82,7 +82,7 @@ def read(path, labels=None, drop=(), text=None) -> Table:
     frame = pandas.read_csv(
       records,
       sep=records.delimiter,
-      header=None,
+      header=0,
       names=records.names,
       usecols=chosen.features + chosen.labels + texts,
       dtype=dict.fromkeys(raw, 'str'),
