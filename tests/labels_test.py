@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from mlc.data.labels import Labels, detect
+from mlc.data.label_forms import detect
+from mlc.data.labels import Labels
 from mlc.errors import InputError
 
 NAN = np.nan

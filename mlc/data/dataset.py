@@ -9,8 +9,7 @@ from absl import logging
 import numpy as np
 from scipy import sparse
 
-from mlc.data import checks
-from mlc.data import labels as labels_lib
+from mlc.data import checks, label_forms
 from mlc.data import splits as splits_lib
 from mlc.data.features import Features
 from mlc.data.labels import Labels
@@ -135,7 +134,7 @@ def from_arrays(
   Args:
     x: (N, D) finite numbers, dense or SciPy sparse; a data frame; N strings;
       or `Features`, which may have missing values.
-    y: any form that `labels.detect` tells apart: 0/1 or soft matrix (NaN =
+    y: any form that `label_forms.detect` tells apart: 0/1 or soft matrix (NaN =
       missing), sparse, lists of ids or names, one class a row; or `Labels`.
     name: for messages and tables.
     feature_names: D distinct names; default x0, x1, ...
@@ -162,7 +161,7 @@ def from_arrays(
   if not isinstance(x, Features):
     x = _features(x, feature_names, f'{name}: feature')
   if not isinstance(y, Labels):
-    y = labels_lib.detect(y, label_names, kind=kind, where=f'{name}: labels')
+    y = label_forms.detect(y, label_names, kind=kind, where=f'{name}: labels')
   return from_table(
     Table(x, y, {} if splits is None else splits), name=name, seed=seed
   )

@@ -7,7 +7,7 @@ to stand at each other's columns (786.2, cough, is on in 1 row for 266).
 """
 
 from mlc.data.features import Features
-from mlc.data.labels import detect
+from mlc.data.label_forms import detect
 from mlc.data.readers import files
 from mlc.data.table import Table
 from mlc.errors import InputError

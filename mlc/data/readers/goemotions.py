@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 
 from mlc.data.features import Features
-from mlc.data.labels import detect
+from mlc.data.label_forms import detect
 from mlc.data.readers import files, text
 from mlc.data.table import Table
 from mlc.errors import InputError

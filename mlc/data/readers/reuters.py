@@ -14,7 +14,7 @@ import numpy as np
 
 from mlc.data import download
 from mlc.data.features import Features
-from mlc.data.labels import detect
+from mlc.data.label_forms import detect
 from mlc.data.table import Table
 from mlc.errors import InputError
 

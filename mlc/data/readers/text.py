@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 import json
 
 from mlc.data.features import Features
-from mlc.data.labels import MAX_LABELS, Labels, detect
+from mlc.data.label_forms import MAX_LABELS, detect
+from mlc.data.labels import Labels
 from mlc.data.readers import files
 from mlc.data.table import Table
 from mlc.errors import InputError
@@ -109,7 +110,7 @@ def listed(
   names: Sequence[str] | None = None,
   kind: str | None = None,
 ) -> Labels:
-  """`labels.detect` of N lists, with the place of what is wrong in one.
+  """`label_forms.detect` of N lists, with the place of what is wrong in one.
 
   Args:
     rows: N lists of names, of ids from 0, or of L numbers (0/1, soft, None =
@@ -117,13 +118,13 @@ def listed(
     place: of row i, for messages.
     where: the file, for messages.
     names: L label names in order, where rows hold names.
-    kind: as in `labels.detect`.
+    kind: as in `label_forms.detect`.
 
   Raises:
     InputError: no list, a label that is none of these, names beside numbers,
       an id below 0 or of `MAX_LABELS` and more, a label twice in a row, a row
       of missing labels only, integers that could be both ids and a 0/1 matrix,
-      and what `labels.detect` refuses.
+      and what `label_forms.detect` refuses.
   """
   types = set()
   largest = 0
