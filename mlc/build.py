@@ -74,9 +74,8 @@ def _arguments(config, function, name):
   known = inspect.signature(function).parameters
   known = {key: known[key] for key in known if key not in GIVEN}
   arguments = {key: value for key, value in config.items() if key != 'name'}
+  calls.check(arguments, known, name)
   for key, value in arguments.items():
-    if key not in known:
-      raise nearest(key, known, f'option of {name}')
     if isinstance(value, list):  # A config read back from JSON.
       arguments[key] = value = tuple(value)
     default = known[key].default

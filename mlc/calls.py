@@ -2,7 +2,7 @@
 
 import ast
 
-from mlc.errors import InputError
+from mlc.errors import InputError, nearest
 
 
 def parse(text: str, what: str) -> tuple[str, dict]:
@@ -27,3 +27,10 @@ def parse(text: str, what: str) -> tuple[str, dict]:
   raise InputError(
     f'{what} {text[:60]!r}: give a name, with options as in beam(width=16)'
   )
+
+
+def check(options, known, of: str) -> None:
+  """Raises InputError for the first of `options` that is not `known`."""
+  for key in options:
+    if key not in known:
+      raise nearest(key, known, f'option of {of}')

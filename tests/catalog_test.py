@@ -234,6 +234,7 @@ def test_a_world_is_drawn_by_its_name():
 
 
 def test_names_that_are_not_there_are_refused(tmp_path, monkeypatch):
+  refused('unknown data set', 'a' * 5000)
   refused(
     "unknown data set 'mulan/yaest'; did you mean: mulan/yeast,", 'mulan/yaest'
   )

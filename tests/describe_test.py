@@ -285,11 +285,11 @@ def test_piped_text_is_not_broken_into_lines_and_a_terminal_cuts_nothing():
 # The command.
 
 
-def run(*flags):
+def run(*flags, **environment):
   return subprocess.run(
     [sys.executable, '-m', 'experiments.describe', *flags],
     cwd=ROOT,
-    env={k: v for k, v in os.environ.items() if k != 'MLC_DATA'},
+    env={k: v for k, v in os.environ.items() if k != 'MLC_DATA'} | environment,
     capture_output=True,
     text=True,
     check=False,
@@ -319,6 +319,19 @@ def test_command_prints_json_alone_and_writes_pictures(file, tmp_path):
   ]
   assert json.loads(done.stdout) == expected[1] != expected[0]
   assert sorted(path.name for path in folder.iterdir()) == sorted(PICTURES)
+
+
+def test_command_names_the_source_and_the_traps_of_a_named_set(
+  mlc_data, tmp_path
+):
+  done = run(
+    '--data=mulan/medical', '--json',
+    MLC_DATA=str(mlc_data), MLC_CACHE=str(tmp_path),
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  source = json.loads(done.stdout)['catalogue']
+  assert source['citation'] == 'Pestian et al., BioNLP 2007'
+  assert 'exchanged 18 of the 45 label names' in source['note']
 
 
 def test_command_prints_a_report_and_where_the_pictures_are(file, tmp_path):

@@ -63,14 +63,8 @@ class Dataset:
   def checksum(self) -> str:
     """16 hexadecimal digits of SHA-256 over arrays, names and splits."""
     f, y = self.features, self.labels
-    digest = hashlib.sha256(
-      repr((f.names, f.values, f.text, y.names, y.kind)).encode()
-    )
-    arrays = f.arrays() | y.arrays() | self.splits
-    for key, array in sorted(arrays.items()):
-      digest.update(f'{key}{array.shape}{array.dtype.str}'.encode())
-      digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:16]
+    texts = f.names, f.values, f.text, y.names, y.kind
+    return digest(texts, f.arrays() | y.arrays() | self.splits)[:16]
 
   @functools.cached_property
   def constant_L(self) -> np.ndarray:
@@ -113,6 +107,15 @@ class Dataset:
     """Imputed; dense features less train mean, over train deviation."""
     features = self.features.standardised(self.splits['train'])
     return dataclasses.replace(self, features=features)
+
+
+def digest(texts, arrays: dict[str, np.ndarray]) -> str:
+  """64 hexadecimal digits of SHA-256 over texts and named arrays."""
+  made = hashlib.sha256(repr(texts).encode())
+  for key, array in sorted(arrays.items()):
+    made.update(f'{key}{array.shape}{array.dtype.str}'.encode())
+    made.update(np.ascontiguousarray(array).data)
+  return made.hexdigest()
 
 
 def from_arrays(

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 import pathlib
 
 from mlc import calls
@@ -42,14 +43,15 @@ def load(name, seed: int = 0, *, download: bool = False, **options) -> Dataset:
       rows of a world.
     download: fetch files of the catalogue that are not on this machine.
     **options: for the reader of a path, as labels='first:6', drop=('id',).
-      Those that are empty do not count.
+      Those that are '' or None do not count.
 
   Raises:
     InputError: an unknown name, files that are not there or not the right
       ones, and what the reader refuses.
   """
   name = str(name)
-  options = {k: v for k, v in options.items() if v is not None and len(v)}
+  # A flag or a config line that is not given is '' or None.
+  options = {k: v for k, v in options.items() if v is not None and str(v) != ''}
   if options and not _is_path(name):
     raise InputError(
       f'{name}: {options} is for the reader of a file: give a path, or nothing'
@@ -66,7 +68,7 @@ def load(name, seed: int = 0, *, download: bool = False, **options) -> Dataset:
 
 def _is_path(name: str) -> bool:
   return name not in catalog.entries() and (
-    _suffix(name) in READERS or pathlib.Path(name).exists()
+    _suffix(name) in READERS or os.path.exists(name)
   )
 
 
@@ -86,9 +88,7 @@ def _read(path: pathlib.Path, options) -> Table:
   name = 'frame' if suffix == '.tsv' and options else READERS[suffix]
   reader = importlib.import_module(f'mlc.data.readers.{name}')
   known = [*inspect.signature(reader.read).parameters][1:]
-  for key in options:
-    if key not in known:
-      raise nearest(key, known, f'option of a {suffix} file')
+  calls.check(options, known, f'a {suffix} file')
   return reader.read(path, **options)
 
 
@@ -99,11 +99,9 @@ def _world(name: str, seed: int) -> Dataset:
   worlds = synthetic.worlds()
   if kind not in worlds:
     raise nearest(kind, worlds, 'world')
-  num_rows = options.pop('num_rows', 1000)
   known = inspect.signature(worlds[kind]).parameters
-  for key in options:
-    if key not in known:
-      raise nearest(key, [*known, 'num_rows'], f'option of {kind}')
+  calls.check(options, [*known, 'num_rows'], kind)
+  num_rows = options.pop('num_rows', 1000)
   return worlds[kind](**options).dataset(num_rows, seed)
 
 

@@ -1,6 +1,5 @@
 """Splits in a file: cut once, read by every run that refers to it."""
 
-import hashlib
 import io
 import pathlib
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from mlc import logs
 from mlc.data import checks
-from mlc.data.dataset import Dataset
+from mlc.data.dataset import Dataset, digest
 from mlc.data.labels import Labels
 from mlc.data.splits import SPLITS
 from mlc.errors import InputError
@@ -94,9 +93,5 @@ def load(path, data: Dataset) -> dict[str, np.ndarray]:
 
 
 def _fingerprint(labels: Labels) -> str:
-  """The SHA-256 of label names and cells."""
-  digest = hashlib.sha256(repr(labels.names).encode())
-  for name, array in labels.arrays().items():
-    digest.update(f'{name}{array.shape}{array.dtype.str}'.encode())
-    digest.update(np.ascontiguousarray(array).data)
-  return digest.hexdigest()
+  """Of label names and cells."""
+  return digest(labels.names, labels.arrays())
