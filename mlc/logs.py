@@ -1,39 +1,20 @@
-"""Progress, the run folder, and what a run was made with."""
+"""What a run tells: progress and sizes to a human, scalars to files."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 import contextlib
-import datetime
-import fnmatch
-import importlib.metadata
 import json
 import math
-import os
 import pathlib
-import platform
-import secrets
-import shutil
-import subprocess
 import sys
 import time
 from typing import IO, Any
 
 from rich import progress as rich_progress
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.text import Text
 
+from mlc import events, run_folder
 from mlc.errors import InputError
-
-# What --overwrite may remove, and so what a run may write. All else in a run
-# folder is the user's.
-RUN_CONTENT = (
-  *('config.json', 'metadata.json', '*.jsonl', 'predictions*'),
-  *('checkpoint*', 'table.*', '.*.tmp'),
-)
-RUN_MARKS = ('config.json', 'metrics.jsonl', 'checkpoint')
-PACKAGES = (
-  *('jax', 'jaxlib', 'flax', 'optax'),
-  *('orbax-checkpoint', 'numpy', 'mlc'),
-)
-ABSENT = object()
 
 
 def duration(seconds: float) -> str:
@@ -44,6 +25,31 @@ def duration(seconds: float) -> str:
   if whole < 3600:
     return f'{whole // 60} min {whole % 60:02d} s'
   return f'{whole // 3600} h {whole % 3600 // 60:02d} min'
+
+
+def _scaled(value: float) -> tuple[str, str]:
+  """Three digits and the prefix of the unit: 123456 -> ('123', 'k')."""
+  prefix = ''
+  for larger in 'kMGT':
+    if value < 999.5:
+      break
+    value, prefix = value / 1000, larger
+  return f'{value:.3g}', prefix
+
+
+def rate(rows_per_second: float) -> str:
+  """How fast rows are seen: '123 k rows/s'."""
+  return ' '.join(filter(None, (*_scaled(rows_per_second), 'rows/s')))
+
+
+class _Bar(rich_progress.Progress):
+  """A bar, and below it the text: beside it, 80 columns cut both."""
+
+  def get_renderables(self) -> Iterator[RenderableType]:
+    yield self.make_tasks_table(self.tasks)
+    for task in self.tasks:
+      text = task.fields['text']
+      yield Text(text, style='dim', no_wrap=True, overflow='ellipsis')
 
 
 class Progress:
@@ -62,6 +68,7 @@ class Progress:
     clock=time.monotonic,
   ):
     self.total, self.done, self.name = total_units, 0.0, ''
+    self.skipped = 0.0
     self.stream = sys.stderr if stream is None else stream
     self.every, self.clock = every, clock
     self.began = self.printed = clock()
@@ -69,13 +76,12 @@ class Progress:
     console = Console(file=self.stream)
     if self.stream.isatty() and not console.is_dumb_terminal:
       column = rich_progress.TextColumn
-      self.bar = rich_progress.Progress(
+      self.bar = _Bar(
         column('{task.description}', style='bold', markup=False),
         rich_progress.BarColumn(bar_width=24),
         rich_progress.TaskProgressColumn(),
         rich_progress.TimeElapsedColumn(),
         column('{task.fields[left]}', style='cyan', markup=False),
-        column('{task.fields[text]}', style='dim', markup=False),
         console=console,
         # Else what is printed to a redirected stdout would land on the bar's
         # stream and be missing from the file.
@@ -108,13 +114,21 @@ class Progress:
     self.done += units
     self._show(text)
 
+  def skip(self, units: float, text: str) -> None:
+    """`units` need not be done, for the reason `text`: they took no time."""
+    self.done += units
+    self.skipped += units
+    self._show(text, now=True)
+
   def _show(self, text: str, now: bool = False) -> None:
     clock = self.clock()
     elapsed = clock - self.began
     part = min(self.done / self.total, 1.0) if self.total else 1.0
     left = ''
-    if 0 < part < 1:
-      left = f'about {duration(elapsed * (1 - part) / part)} left'
+    worked = self.done - self.skipped
+    if worked > 0 and part < 1:
+      seconds = elapsed * (self.total - self.done) / worked
+      left = f'about {duration(seconds)} left'
     if self.bar:
       self.bar.update(
         self.task,
@@ -130,170 +144,137 @@ class Progress:
       print(line, file=self.stream, flush=True)
 
 
-@contextlib.contextmanager
-def replacing(path) -> Iterator[IO[bytes]]:
-  """A file to write, which becomes `path` if the block succeeds.
+def _leaves(tree, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple, Any]]:
+  """(path, array) of every leaf of nested mappings."""
+  if not isinstance(tree, Mapping):
+    yield path, tree
+  else:
+    for key, value in tree.items():
+      yield from _leaves(value, (*path, str(key)))
 
-  Any number of threads and hosts may do so at once: the last one stays.
+
+def _row(name: str, arrays: list[tuple[tuple[int, ...], Any]]) -> list[str]:
+  """A row of the table, for arrays given by (shape, dtype)."""
+  form = f'{len(arrays)} arrays'
+  if len(arrays) == 1:
+    form = 'x'.join(map(str, arrays[0][0])) or 'scalar'
+  sizes = [math.prod(shape) for shape, _ in arrays]
+  number, prefix = _scaled(
+    sum(n * dtype.itemsize for n, (_, dtype) in zip(sizes, arrays, strict=True))
+  )
+  kinds = '/'.join(sorted({str(dtype) for _, dtype in arrays}))
+  return [name, form, kinds, f'{sum(sizes):,}', f'{number} {prefix}B']
+
+
+def parameter_table(
+  params: Mapping, num_runs: int | None = None, *, max_rows: int = 20
+) -> str:
+  """Path, shape, type, size and bytes of the parameters of one run.
+
+  params: nested mappings of arrays, or of what has their shape and dtype.
+  num_runs: K where every array has a leading axis of K runs; it is left out.
+  max_rows: where arrays are more, those below one path share a row.
   """
-  path = pathlib.Path(path)
-  # Not the process id: threads share it, and containers may all have the same.
-  unique = secrets.token_hex(8)
-  temporary = path.with_name(f'.{path.name}.{unique}.tmp')
-  try:
-    with open(temporary, 'xb') as file:
-      yield file
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
-  finally:
-    temporary.unlink(missing_ok=True)
+  leaves = [
+    (path, (leaf.shape if num_runs is None else leaf.shape[1:], leaf.dtype))
+    for path, leaf in _leaves(params)
+  ]
+  groups = {}
+  for depth in range(max((len(p) for p, _ in leaves), default=0), 0, -1):
+    groups = {}
+    for path, array in leaves:
+      groups.setdefault('/'.join(path[:depth]), []).append(array)
+    if len(groups) <= max_rows:
+      break
+  names = list(groups)
+  if len(names) > max_rows:
+    rest = names[max_rows - 1 :]
+    groups[f'{len(rest)} others'] = sum(map(groups.pop, rest), [])
+  rows = [['parameters', 'shape', 'type', 'size', 'bytes']]
+  rows += [_row(name, arrays) for name, arrays in groups.items()]
+  name = 'total' if num_runs is None else f'total of each of {num_runs} runs'
+  rows.append(_row(name, [array for _, array in leaves]))
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  return '\n'.join(
+    f'{row[0]:<{widths[0]}}  '
+    + '  '.join(f'{c:>{w}}' for c, w in zip(row[1:], widths[1:], strict=True))
+    for row in rows
+  )
 
 
-def atomic_write(path, content: str | bytes) -> None:
-  """Write all of `content` to `path` or, when that fails, nothing."""
-  with replacing(path) as file:
-    file.write(content.encode() if isinstance(content, str) else content)
+class Scalars:
+  """Values of each epoch: a line of metrics.jsonl, and TensorBoard events.
 
+  A killed process leaves at most a torn last line. A run that goes on after
+  epoch `resume_after` drops that line and those of later epochs, so that its
+  file ends as that of an uninterrupted run; None starts both files anew.
 
-def _plain(value) -> Any:
-  """`value` in strict JSON's types."""
-  if hasattr(value, 'tolist'):  # numpy and jax, scalars and arrays
-    value = value.tolist()
-  if isinstance(value, Mapping):
-    return {str(key): _plain(item) for key, item in value.items()}
-  if isinstance(value, list | tuple):
-    return [_plain(item) for item in value]
-  if isinstance(value, float) and not math.isfinite(value):
-    return str(value)
-  return value
-
-
-def write_jsonl(path, rows: Iterable[Mapping]) -> None:
-  """One strict JSON object a line, all lines or none.
-
-  Numbers that JSON lacks become the strings 'nan', 'inf' and '-inf', which
-  `float` reads back; null would not say which.
+  Raises InputError where tensorboardX is missing, metrics.jsonl is damaged, or
+  the disk is full.
   """
-  lines = (json.dumps(_plain(row), allow_nan=False) for row in rows)
-  atomic_write(path, ''.join(line + '\n' for line in lines))
 
-
-def _flat(value, prefix: str = '') -> dict:
-  """Nested keys joined by dots; lists of dicts count as dicts by index."""
-  if isinstance(value, list) and any(isinstance(v, dict) for v in value):
-    value = dict(enumerate(value))
-  if not isinstance(value, dict) or (prefix and not value):
-    return {prefix: value}
-  flat = {}
-  for key, item in value.items():
-    flat |= _flat(item, f'{prefix}.{key}' if prefix else str(key))
-  return flat
-
-
-def _difference(old: dict, new: dict) -> str:
-  """The first key that differs, with both values; '' where none does."""
-  old, new = _flat(old), _flat(new)
-  for key in new | old:
-    there, here = old.get(key, ABSENT), new.get(key, ABSENT)
-    if there != here:
-      there, here = (
-        'absent' if v is ABSENT else json.dumps(v)[:60] for v in (there, here)
-      )
-      return f'{key} ({there} there, {here} here)'
-  return ''
-
-
-def _clear(folder: pathlib.Path) -> None:
-  """Remove what runs wrote, here and in run folders below; keep the rest."""
-  # The config goes last: a clearing cut short leaves a run folder.
-  for path in sorted(folder.iterdir(), key=lambda p: p.name == 'config.json'):
-    real_folder = path.is_dir() and not path.is_symlink()
-    if any(fnmatch.fnmatch(path.name, name) for name in RUN_CONTENT):
-      shutil.rmtree(path) if real_folder else path.unlink()
-    elif real_folder and any((path / name).exists() for name in RUN_MARKS):
-      _clear(path)
-      if not any(path.iterdir()):
-        path.rmdir()
-
-
-def open_run(workdir, config_dict: Mapping, overwrite: bool) -> pathlib.Path:
-  """The folder of one run: new, gone on with, or overwritten.
-
-  Raises InputError where it holds a run of another config, or files that are
-  not a run's; the latter are never removed.
-  """
-  folder = pathlib.Path(workdir)
-  file = folder / 'config.json'
-  config = _plain(config_dict)
-  try:
+  def __init__(
+    self, folder, *, tensorboard: bool = True, resume_after: int | None = None
+  ):
+    folder = pathlib.Path(folder)
+    self.path = folder / 'metrics.jsonl'
+    kept = b''
+    if resume_after is not None:
+      kept = _lines_until(self.path, resume_after)
     folder.mkdir(parents=True, exist_ok=True)
-  except OSError as error:
-    raise InputError(
-      f'cannot make {folder}: {error.strerror}; give another --workdir'
-    ) from None
-  if file.is_file():
-    if not overwrite:
-      try:
-        differs = _difference(json.loads(file.read_text()), config)
-      except ValueError:
-        raise InputError(
-          f'{file} cannot be read as a config; start anew with --overwrite'
-        ) from None
-      if differs:
-        raise InputError(
-          f'{file} is of another config: {differs}; take another --workdir, '
-          'or start anew with --overwrite'
-        )
-      return folder
-    _clear(folder)
-  elif any(not p.match('.*.tmp') for p in folder.iterdir()):
-    raise InputError(
-      f'{folder} has files but no config.json, so it is not a run folder; '
-      'give an empty or new folder as --workdir'
-    )
-  atomic_write(file, json.dumps(config, indent=2, allow_nan=False) + '\n')
-  return folder
+    run_folder.atomic_write(self.path, kept)
+    if resume_after is None:
+      for old in folder.glob(events.PREFIX + '*'):
+        old.unlink()
+    self.events = None
+    with contextlib.ExitStack() as files:
+      self.file = files.enter_context(open(self.path, 'ab'))
+      if tensorboard:
+        file = files.enter_context(open(events.new_path(folder), 'xb'))
+        self.events = events.Writer(file, resume_after)
+      self.files = files.pop_all()
 
+  def __enter__(self) -> 'Scalars':
+    return self
 
-def git_state(folder) -> tuple[str | None, bool | None]:
-  """(commit, dirty) of the checkout that tracks `folder`, else (None, None).
+  def __exit__(self, *_) -> None:
+    """Close the files; what was written is in them already."""
+    # Fails only where a write has failed, which has been told.
+    with contextlib.suppress(OSError):
+      self.files.close()
 
-  Untracked files count as dirty: a new model is one new file.
-  """
+  def write(self, epoch: int, values: Mapping) -> None:
+    """`values` of `epoch`: numbers, lists with a number a run, text, None.
 
-  def git(*words):
-    command = ['git', '-C', str(folder), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-  try:
-    # A package installed below another project's checkout is not tracked by
-    # it, and that project's commit would say nothing.
-    if not git('ls-files', '.'):
-      return None, None
-    return git('rev-parse', 'HEAD'), bool(git('status', '--porcelain'))
-  except (OSError, subprocess.CalledProcessError):
-    return None, None
-
-
-def metadata(devices: list[str]) -> dict:
-  """What made a run: code, versions, machine, devices, command and time."""
-
-  def version(name):
+    TensorBoard gets the numbers; run k of a list is the series name/seed<k>.
+    """
+    line = run_folder.json_line({'epoch': epoch, **values})
     try:
-      return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-      return None
+      self.file.write(line.encode())
+      self.file.flush()
+      if self.events:
+        numbers = json.loads(line)
+        self.events.write(numbers.pop('epoch'), numbers)
+    except OSError as error:
+      raise InputError(
+        f'{self.path.parent}: the metrics of epoch {epoch} are not written '
+        f'({error.strerror}): free the disk and give the same command again'
+      ) from None
 
-  commit, dirty = git_state(pathlib.Path(__file__).parent)
-  return {
-    'commit': commit,
-    'dirty': dirty,
-    'versions': {name: version(name) for name in PACKAGES},
-    'python': platform.python_version(),
-    'platform': platform.platform(),
-    'devices': list(devices),
-    'command': list(sys.argv),
-    'time': datetime.datetime.now().astimezone().isoformat(timespec='seconds'),
-  }
+
+def _lines_until(path: pathlib.Path, epoch: int) -> bytes:
+  """The whole lines of epochs up to `epoch`, byte for byte."""
+  if not path.exists():
+    return b''
+  kept = []
+  # What follows the last newline is nothing, or a torn line.
+  for number, line in enumerate(path.read_bytes().split(b'\n')[:-1], start=1):
+    try:
+      if json.loads(line)['epoch'] <= epoch:
+        kept.append(line + b'\n')
+    except (ValueError, TypeError, KeyError):
+      raise InputError(
+        f'{path}: line {number} is damaged; remove the line, or start anew '
+        'with --overwrite'
+      ) from None
+  return b''.join(kept)

@@ -12,7 +12,7 @@ import pytest
 from scipy import sparse
 
 from mlc import data as data_lib
-from mlc import logs
+from mlc import run_folder
 from mlc.data import plots, report, statistics
 from mlc.data.labels import Labels
 from mlc.errors import InputError
@@ -213,7 +213,7 @@ def test_a_picture_that_fails_leaves_the_old_ones(tmp_path):
     ):
       plots.write(dataset(drawn(5)), tmp_path)
     assert old == {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-  with mock.patch.object(logs, 'atomic_write') as writes:
+  with mock.patch.object(run_folder, 'atomic_write') as writes:
     plots.write(data, tmp_path)
   assert [call.args[0].name for call in writes.call_args_list] == list(PICTURES)
 

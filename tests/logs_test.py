@@ -4,15 +4,18 @@ import json
 import math
 import os
 import pathlib
+import random
+import re
 import subprocess
-import tempfile
-import threading
+import sys
+import time
+from types import SimpleNamespace
 from unittest import mock
 
-from absl.testing import absltest, parameterized
 import numpy as np
+import pytest
 
-from mlc import logs
+from mlc import events, logs
 from mlc.errors import InputError
 
 
@@ -21,259 +24,295 @@ class Terminal(io.StringIO):
     return True
 
 
-class ProgressTest(parameterized.TestCase):
-  def setUp(self):
-    super().setUp()
-    self.now, self.stream = 0.0, io.StringIO()
+class Clock:
+  now = 0.0
 
-  def progress(self, total, stream=None):
-    clock = lambda: self.now  # noqa: E731
-    return logs.Progress(total, stream or self.stream, clock=clock)
-
-  def test_plain_lines_say_name_percent_and_times(self):
-    with self.progress(200) as bar:
-      bar.start('chain')
-      self.now = 12.0
-      bar.advance(75, 'epoch 40/100, valid loss 5.912')
-      self.now = 3700.0
-      bar.advance(125, 'epoch 100/100')
-    self.assertEqual(
-      self.stream.getvalue(),
-      '[  0%] chain: starts (0 s)\n'
-      '[ 37%] chain: epoch 40/100, valid loss 5.912 '
-      '(12 s, about 20 s left)\n'
-      '[100%] chain: epoch 100/100 (1 h 01 min)\n'
-      '[100%] done in 1 h 01 min\n',
-    )
-
-  def test_plain_lines_are_seconds_apart_but_every_start_is_told(self):
-    with self.progress(1000) as bar:
-      for name in ('chain', 'ising'):
-        bar.start(name)
-        for step in range(500):
-          self.now += 0.1
-          bar.advance(1, f'step {step}')
-    lines = self.stream.getvalue().splitlines()
-    self.assertLen([line for line in lines if 'starts' in line], 2)
-    self.assertIn('ising: starts', ''.join(lines))
-    # 100 seconds, one line in five of them, none of it escape codes.
-    self.assertBetween(len(lines), 15, 25)
-    self.assertNotIn('\x1b', self.stream.getvalue())
-
-  def test_an_exception_is_not_called_done(self):
-    with contextlib.suppress(RuntimeError), self.progress(10) as bar:
-      bar.start('chain')
-      raise RuntimeError
-    self.assertNotIn('done', self.stream.getvalue())
-
-  def test_a_terminal_gets_a_bar(self):
-    stream = Terminal()
-    screen = {'TERM': 'xterm', 'COLUMNS': '120'}
-    with (
-      mock.patch.dict(os.environ, screen),
-      self.progress(200, stream) as bar,
-    ):
-      bar.start('chain[a]')
-      self.now = 12.0
-      bar.advance(75, 'valid loss 5.912')
-    for part in ('chain[a]', '38%', 'about 20 s left', 'valid loss 5.912', '━'):
-      self.assertIn(part, stream.getvalue())
-
-  @parameterized.parameters(
-    (0.4, '0 s'), (59.4, '59 s'), (59.6, '1 min 00 s'), (185, '3 min 05 s'),
-    (7440, '2 h 04 min'),
-  )  # fmt: skip
-  def test_duration(self, seconds, expected):
-    self.assertEqual(logs.duration(seconds), expected)
+  def __call__(self):
+    return self.now
 
 
-class RunFolderTest(parameterized.TestCase):
-  def setUp(self):
-    super().setUp()
-    self.folder = (
-      pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-      / 'a'
-      / 'run'
-    )
-    self.config = {
-      'train': {'lr': 0.01, 'sizes': (64, 64)},
-      'models': [{'name': 'chain'}, {'name': 'ising'}],
-      'seeds': np.int64(5),
+@pytest.fixture
+def clock():
+  return Clock()
+
+
+@pytest.fixture
+def stream():
+  return io.StringIO()
+
+
+def test_plain_lines_say_name_percent_and_times(clock, stream):
+  with logs.Progress(200, stream, clock=clock) as bar:
+    bar.start('chain')
+    clock.now = 12.0
+    bar.advance(75, 'epoch 40/100, valid loss 5.912')
+    clock.now = 3700.0
+    bar.advance(125, 'epoch 100/100')
+  assert stream.getvalue() == (
+    '[  0%] chain: starts (0 s)\n'
+    '[ 37%] chain: epoch 40/100, valid loss 5.912 '
+    '(12 s, about 20 s left)\n'
+    '[100%] chain: epoch 100/100 (1 h 01 min)\n'
+    '[100%] done in 1 h 01 min\n'
+  )
+
+
+def test_plain_lines_are_seconds_apart_but_every_start_is_told(clock, stream):
+  with logs.Progress(1000, stream, clock=clock) as bar:
+    for name in ('chain', 'ising'):
+      bar.start(name)
+      for step in range(500):
+        clock.now += 0.1
+        bar.advance(1, f'step {step}')
+  lines = stream.getvalue().splitlines()
+  assert sum('starts' in line for line in lines) == 2
+  assert 'ising: starts' in ''.join(lines)
+  # 100 seconds, one line in five of them, none of it escape codes.
+  assert 15 <= len(lines) <= 25
+  assert '\x1b' not in stream.getvalue()
+
+
+def test_what_is_skipped_does_not_shorten_the_time_left(clock, stream):
+  with logs.Progress(100, stream, clock=clock) as bar:
+    bar.start('chain')
+    clock.now = 2.0
+    bar.skip(60, 'goes on after epoch 60')
+    clock.now = 10.0
+    # 10 of the 40 units to do took 10 seconds.
+    bar.advance(10, 'epoch 70/100')
+    clock.now = 20.0
+    bar.skip(30, 'stopped early')
+  assert stream.getvalue().splitlines()[1:4] == [
+    '[ 60%] chain: goes on after epoch 60 (2 s)',
+    '[ 70%] chain: epoch 70/100 (10 s, about 30 s left)',
+    '[100%] chain: stopped early (20 s)',
+  ]
+
+
+def test_an_exception_is_not_called_done(stream):
+  with contextlib.suppress(RuntimeError), logs.Progress(10, stream) as bar:
+    bar.start('chain')
+    raise RuntimeError
+  assert 'done' not in stream.getvalue()
+
+
+@pytest.mark.parametrize('columns', [80, 120])
+def test_a_terminal_gets_a_bar_that_fits(columns, clock):
+  stream = Terminal()
+  screen = {'TERM': 'xterm', 'COLUMNS': str(columns)}
+  text = 'epoch 40/100, loss 5.912, valid nll 5.912, 123 k rows/s'
+  with (
+    mock.patch.dict(os.environ, screen),
+    logs.Progress(200, stream, clock=clock) as bar,
+  ):
+    bar.start('chain[a]')
+    clock.now = 12.0
+    bar.advance(75, text)
+  for part in ('chain[a]', '38%', 'about 20 s left', text, '━'):
+    assert part in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+  'seconds, expected',
+  [(0.4, '0 s'), (59.4, '59 s'), (59.6, '1 min 00 s'), (185, '3 min 05 s'),
+   (7440, '2 h 04 min')],
+)  # fmt: skip
+def test_duration(seconds, expected):
+  assert logs.duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+  'rows, expected',
+  [(0, '0 rows/s'), (0.25, '0.25 rows/s'), (999.4, '999 rows/s'),
+   (999.6, '1 k rows/s'), (12_345, '12.3 k rows/s'),
+   (123_456, '123 k rows/s'), (1.2e6, '1.2 M rows/s')],
+)  # fmt: skip
+def test_rate_has_three_digits(rows, expected):
+  assert logs.rate(rows) == expected
+
+
+def test_the_parameter_table_is_that_of_one_run():
+  params = {
+    'encoder': {'kernel': np.zeros((5, 103, 20), np.float32)},
+    'links': {
+      'bias': np.zeros((5, 14), np.float16),
+      'scale': np.zeros(5, np.float32),
+    },
+  }
+  table = logs.parameter_table(params, 5).splitlines()
+  assert [line.split() for line in table] == [
+    ['parameters', 'shape', 'type', 'size', 'bytes'],
+    ['encoder/kernel', '103x20', 'float32', '2,060', '8.24', 'kB'],
+    ['links/bias', '14', 'float16', '14', '28', 'B'],
+    ['links/scale', 'scalar', 'float32', '1', '4', 'B'],
+    ['total', 'of', 'each', 'of', '5', 'runs', '3', 'arrays',
+     'float16/float32', '2,075', '8.27', 'kB'],
+  ]  # fmt: skip
+  assert len({len(line) for line in table}) == 1
+  # Without runs no axis is left out; shapes and dtypes alone are enough.
+  one = {'a': SimpleNamespace(shape=(5, 3), dtype=np.dtype('int8'))}
+  assert '5x3' in logs.parameter_table(one)
+
+
+@pytest.mark.parametrize('depths', [(1, 50), (3, 50), (50, 2), (2, 2)])
+def test_the_parameter_table_is_short_and_its_total_is_right(depths):
+  modules, layers = depths
+  params = {
+    f'module_{m}': {
+      f'layer_{i}': {'kernel': np.zeros((m + 2, i + 1), np.float32)}
+      for i in range(layers)
     }
-
-  def names(self):
-    return sorted(str(p.relative_to(self.folder))
-                  for p in self.folder.rglob('*') if p.is_file())  # fmt: skip
-
-  def test_new_folder_holds_the_config_and_the_same_config_goes_on(self):
-    logs.open_run(self.folder, self.config, overwrite=False)
-    written = json.loads((self.folder / 'config.json').read_text())
-    self.assertEqual(written['train'], {'lr': 0.01, 'sizes': [64, 64]})
-    self.assertEqual(written['seeds'], 5)
-    (self.folder / 'metrics.jsonl').write_text('{}\n')
-    logs.open_run(self.folder, self.config, overwrite=False)
-    self.assertEqual(self.names(), ['config.json', 'metrics.jsonl'])
-
-  @parameterized.parameters(
-    ({'train': {'lr': 0.02, 'sizes': (64, 64)}}, 'train.lr (0.01 there, 0.02'),
-    ({'train': {'lr': 0.01, 'sizes': (64,)}}, 'train.sizes ([64, 64] there'),
-    ({'train': {'sizes': (64, 64)}}, 'train.lr (0.01 there, absent here)'),
-    ({'width': 3}, 'width (absent there, 3 here)'),
-    ({'models': [{'name': 'chain'}, {'name': 'gru'}]},
-     'models.1.name ("ising" there, "gru" here)'),
-    ({'train': {'lr': math.nan, 'sizes': (64, 64)}}, '"nan" here'),
-  )  # fmt: skip
-  def test_another_config_is_refused_by_its_first_key(self, change, message):
-    logs.open_run(self.folder, self.config, overwrite=False)
-    before = (self.folder / 'config.json').read_text()
-    with self.assertRaises(InputError) as caught:
-      logs.open_run(self.folder, self.config | change, overwrite=False)
-    text = str(caught.exception)
-    for part in (message, '--overwrite', 'config.json'):
-      self.assertIn(part, text)
-    self.assertNotIn('\n', text)
-    self.assertEqual((self.folder / 'config.json').read_text(), before)
-
-  def test_overwrite_removes_runs_and_keeps_what_is_not_theirs(self):
-    logs.open_run(self.folder, self.config, overwrite=False)
-    runs = ('metrics.jsonl', 'table.png', 'checkpoint/state',
-            'chain/checkpoint/state', 'chain/predictions_test.npz',
-            'chain/metrics.jsonl')  # fmt: skip
-    mine = ('notes.txt', 'paper/table.tex', 'chain/notes.txt')
-    for name in runs + mine:
-      path = self.folder / name
-      path.parent.mkdir(parents=True, exist_ok=True)
-      path.write_text('x')
-    outside = self.folder.parent / 'outside'
-    outside.mkdir()
-    (outside / 'metrics.jsonl').write_text('x')
-    (self.folder / 'link').symlink_to(outside)
-    (self.folder / 'checkpoint_link').symlink_to(outside)
-    logs.open_run(self.folder, {'new': 1}, overwrite=True)
-    self.assertEqual(self.names(), sorted(('config.json',) + mine))
-    written = json.loads((self.folder / 'config.json').read_text())
-    self.assertEqual(written, {'new': 1})
-    self.assertTrue((outside / 'metrics.jsonl').exists())
-
-  @parameterized.parameters(False, True)
-  def test_a_folder_that_is_no_run_is_refused_and_left_alone(self, overwrite):
-    self.folder.mkdir(parents=True)
-    (self.folder / 'table.tex').write_text('mine')
-    with self.assertRaisesRegex(InputError, 'not a run folder'):
-      logs.open_run(self.folder, self.config, overwrite)
-    self.assertEqual(self.names(), ['table.tex'])
-
-  def test_a_file_and_a_broken_config_are_refused(self):
-    logs.open_run(self.folder, self.config, overwrite=False)
-    for workdir in (self.folder / 'config.json', self.folder / 'config.json/a'):
-      with self.assertRaisesRegex(InputError, 'cannot make .*--workdir'):
-        logs.open_run(workdir, self.config, overwrite=False)
-    (self.folder / 'config.json').write_text('{"train":')
-    with self.assertRaisesRegex(InputError, 'cannot be read.*--overwrite'):
-      logs.open_run(self.folder, self.config, overwrite=False)
-    logs.open_run(self.folder, self.config, overwrite=True)
-
-  @parameterized.parameters('fsync', 'replace')
-  def test_a_write_that_fails_leaves_the_old_file_alone(self, planted):
-    self.folder.mkdir(parents=True)
-    path = self.folder / 'a.txt'
-    logs.atomic_write(path, 'old')
-    with (
-      mock.patch.object(os, planted, side_effect=OSError('planted')),
-      self.assertRaisesRegex(OSError, 'planted'),
-    ):
-      logs.atomic_write(path, b'new')
-    self.assertEqual((path.read_text(), self.names()), ('old', ['a.txt']))
-
-  def test_an_interrupted_write_leaves_the_old_file_alone(self):
-    self.folder.mkdir(parents=True)
-    path = self.folder / 'a.txt'
-    logs.atomic_write(path, 'old')
-    with self.assertRaises(KeyboardInterrupt), logs.replacing(path) as file:
-      file.write(b'new')
-      raise KeyboardInterrupt
-    self.assertEqual((path.read_text(), self.names()), ('old', ['a.txt']))
-
-  def test_many_may_write_one_path_at_once(self):
-    self.folder.mkdir(parents=True)
-    path = self.folder / 'a.txt'
-    contents = [letter * 10_000 for letter in 'abcdefgh']
-    failed = []
-
-    def write(content):
-      try:
-        for _ in range(50):
-          logs.atomic_write(path, content)
-      except OSError as error:
-        failed.append(error)
-
-    writers = [threading.Thread(target=write, args=(c,)) for c in contents]
-    # On a disk it is fsync that takes time, and it is not what is tested.
-    with mock.patch.object(os, 'fsync'):
-      for writer in writers:
-        writer.start()
-      for writer in writers:
-        writer.join()
-    self.assertEqual(failed, [])
-    self.assertIn(path.read_text(), contents)
-    self.assertEqual(self.names(), ['a.txt'])
-
-  def test_jsonl_is_strict_and_all_or_nothing(self):
-    self.folder.mkdir(parents=True)
-    path = self.folder / 'metrics.jsonl'
-    row = {'step': np.int32(3), 'nll': [math.inf, -math.inf], 'f1': math.nan,
-           'values': np.array([0.5, math.nan])}  # fmt: skip
-    logs.write_jsonl(path, [row, {'step': 4}])
-
-    def refuse(name):
-      raise AssertionError(f'{name} is not JSON')
-
-    first, second = [json.loads(line, parse_constant=refuse)
-                     for line in path.read_text().splitlines()]  # fmt: skip
-    self.assertEqual(first['nll'], ['inf', '-inf'])
-    self.assertEqual((first['step'], first['f1']), (3, 'nan'))
-    self.assertEqual(first['values'], [0.5, 'nan'])
-    self.assertEqual(second, {'step': 4})
-
-    def rows():
-      yield {'step': 5}
-      raise RuntimeError('planted')
-
-    before = path.read_text()
-    with self.assertRaisesRegex(RuntimeError, 'planted'):
-      logs.write_jsonl(path, rows())
-    self.assertEqual((path.read_text(), self.names()), (before, [path.name]))
+    for m in range(modules)
+  }
+  sizes = [(m + 2) * (i + 1) for m in range(modules) for i in range(layers)]
+  head, *rows, total = logs.parameter_table(params, max_rows=10).splitlines()
+  assert 1 <= len(rows) <= 10
+  assert f' {sum(sizes):,} ' in total
+  numbers = [re.findall(r' ([\d,]+)  ', row)[-1] for row in rows]
+  assert sum(int(n.replace(',', '')) for n in numbers) == sum(sizes)
+  if depths == (3, 50):
+    assert '50 arrays' in rows[0] and rows[0].startswith('module_0 ')
 
 
-class MetadataTest(absltest.TestCase):
-  def test_git_state_is_that_of_the_checkout_that_tracks_the_folder(self):
-    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-    self.assertEqual(logs.git_state(folder), (None, None))
-
-    def git(*words):
-      names = ('-c', 'user.name=a', '-c', 'user.email=a@b.c')
-      subprocess.run(('git', '-C', str(folder), *names, *words), check=True,
-                     capture_output=True)  # fmt: skip
-
-    git('init', '-b', 'main')
-    (folder / 'package').mkdir()
-    (folder / 'package' / 'a.py').write_text('1')
-    git('add', '.')
-    git('commit', '-m', 'first')
-    commit = (folder / '.git/refs/heads/main').read_text().strip()
-    self.assertEqual(logs.git_state(folder / 'package'), (commit, False))
-    (folder / 'new.py').write_text('2')
-    self.assertEqual(logs.git_state(folder / 'package'), (commit, True))
-    (folder / 'environment').mkdir()
-    self.assertEqual(logs.git_state(folder / 'environment'), (None, None))
-
-  def test_metadata_is_json_and_names_versions_and_devices(self):
-    found = json.loads(json.dumps(logs.metadata(['cpu:0'])))
-    self.assertEqual(found['devices'], ['cpu:0'])
-    self.assertEqual(found['versions']['numpy'], np.__version__)
-    self.assertNotIn(None, found['versions'].values())
-    self.assertRegex(found['time'], r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]')
+def values(epoch):
+  """What training might tell of an epoch, all kinds of it."""
+  generator = np.random.default_rng(epoch)
+  return {
+    'train_loss': generator.normal(size=3).astype(np.float32),
+    'valid_nll': [1 / epoch, math.nan, None],
+    'lr': 0.1 / epoch,
+    'note': 'stopped' if epoch % 3 == 0 else None,
+  }
 
 
-if __name__ == '__main__':
-  absltest.main()
+def uninterrupted(folder, epochs):
+  with logs.Scalars(folder, tensorboard=False) as scalars:
+    for epoch in range(1, epochs + 1):
+      scalars.write(epoch, values(epoch))
+  return (folder / 'metrics.jsonl').read_bytes()
+
+
+def test_every_epoch_is_a_line_of_strict_json_at_once(tmp_path):
+  def refuse(name):
+    raise AssertionError(f'{name} is not JSON')
+
+  with logs.Scalars(tmp_path / 'a' / 'row') as scalars:
+    scalars.write(7, {'loss': math.inf, 'f1': np.array([0.5, math.nan])})
+    text = (tmp_path / 'a' / 'row' / 'metrics.jsonl').read_text()
+  assert text.endswith('\n')
+  assert json.loads(text, parse_constant=refuse) == {
+    'epoch': 7, 'loss': 'inf', 'f1': [0.5, 'nan'],
+  }  # fmt: skip
+
+
+def test_a_resumed_file_is_that_of_an_uninterrupted_run(tmp_path):
+  whole = uninterrupted(tmp_path, 6)
+  path = tmp_path / 'metrics.jsonl'
+  ends = [i + 1 for i, byte in enumerate(whole) if byte == ord('\n')]
+  # Killed with any number of bytes written after the line of epoch 3.
+  for cut in range(ends[2], len(whole), 7):
+    path.write_bytes(whole[:cut])
+    with logs.Scalars(tmp_path, tensorboard=False, resume_after=3) as scalars:
+      assert path.read_bytes() == whole[: ends[2]]
+      for epoch in (4, 5, 6):
+        scalars.write(epoch, values(epoch))
+    assert path.read_bytes() == whole
+
+
+def test_a_run_that_starts_anew_keeps_no_older_scalars(tmp_path):
+  for _ in range(2):
+    with logs.Scalars(tmp_path) as scalars:
+      scalars.write(1, values(1))
+  assert (tmp_path / 'metrics.jsonl').read_bytes().count(b'\n') == 1
+  assert len(list(tmp_path.glob(events.PREFIX + '*'))) == 1
+  with logs.Scalars(tmp_path, resume_after=1):
+    pass
+  assert len(list(tmp_path.glob(events.PREFIX + '*'))) == 2
+  with logs.Scalars(tmp_path, tensorboard=False):
+    pass
+  assert [p.name for p in tmp_path.iterdir()] == ['metrics.jsonl']
+
+
+@pytest.mark.parametrize('line', ['{"epoch": 2, "tr', '[2]', '{}', 'null', ''])
+def test_a_damaged_line_is_refused_by_its_number(tmp_path, line):
+  path = tmp_path / 'metrics.jsonl'
+  path.write_text(f'{{"epoch": 1}}\n{line}\n{{"epoch": 3}}\n')
+  before = path.read_bytes()
+  with pytest.raises(InputError, match='jsonl: line 2 .*--overwrite'):
+    logs.Scalars(tmp_path, tensorboard=False, resume_after=3)
+  assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize('full', ['metrics', 'events'])
+def test_a_full_disk_is_one_line(tmp_path, full):
+  with (
+    pytest.raises(InputError, match='epoch 5 .*No space left') as caught,
+    open('/dev/full', 'ab') as nowhere,
+    logs.Scalars(tmp_path) as scalars,
+  ):
+    file = scalars.file if full == 'metrics' else scalars.events.file
+    os.dup2(nowhere.fileno(), file.fileno())
+    scalars.write(5, values(5))
+  assert '\n' not in str(caught.value)
+  assert str(tmp_path) in str(caught.value)
+
+
+def test_without_tensorboardx_the_events_can_be_switched_off(tmp_path):
+  absent = {'tensorboardX.proto.event_pb2': None}
+  with mock.patch.dict(sys.modules, absent):
+    with pytest.raises(InputError, match='pip install .*=false') as caught:
+      logs.Scalars(tmp_path)
+    assert '\n' not in str(caught.value)
+    with logs.Scalars(tmp_path, tensorboard=False) as scalars:
+      scalars.write(1, values(1))
+
+
+# Says on stdout which epochs are written.
+WRITER = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+from mlc import logs
+from logs_test import values
+first, last = map(int, sys.argv[4:])
+with logs.Scalars(sys.argv[3], resume_after=first - 1 or None) as scalars:
+  for epoch in range(first, last + 1):
+    scalars.write(epoch, values(epoch))
+    print(epoch, flush=True)
+"""
+
+
+def test_what_was_written_survives_sigkill(tmp_path):
+  tests = pathlib.Path(__file__).parent
+  path = tmp_path / 'killed' / 'metrics.jsonl'
+  draw, first = random.Random(0), 1
+
+  def writer(last):
+    arguments = map(str, (tests.parent, tests, path.parent, first, last))
+    command = [sys.executable, '-c', WRITER, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+  for _ in range(4):
+    with writer(1_000_000) as process:
+      told = [process.stdout.readline()]
+      time.sleep(draw.uniform(0, 0.1))
+      process.kill()
+      told += process.stdout.readlines()
+    told = int([line for line in told if line.endswith('\n')][-1])
+    lines = path.read_bytes().split(b'\n')[:-1]
+    epochs = [json.loads(line)['epoch'] for line in lines]
+    assert epochs == list(range(1, len(epochs) + 1))
+    assert len(epochs) >= told
+    first = max(1, told - draw.randrange(20))
+  with writer(first + 50) as process:
+    process.stdout.read()
+  assert path.read_bytes() == uninterrupted(tmp_path / 'whole', first + 50)
+
+
+def test_progress_alone_starts_fast():
+  # A download needs no JAX, and a run without events no tensorboardX.
+  code = (
+    'import sys, tempfile; from mlc import logs\n'
+    'logs.Scalars(tempfile.mkdtemp(), tensorboard=False).write(1, {})\n'
+    'assert not {"jax", "tensorboardX"} & set(sys.modules)'
+  )
+  subprocess.run([sys.executable, '-c', code], check=True)

@@ -8,7 +8,7 @@ from unittest import mock
 from absl.testing import absltest, parameterized
 import numpy as np
 
-from mlc import logs, plots, report, stats
+from mlc import plots, report, run_folder, stats
 from mlc.errors import InputError
 
 RULES = ('hamming', 'subset', 'f1', 'threshold')
@@ -185,6 +185,55 @@ class ReportTest(parameterized.TestCase):
     cells = markdown_cells(report.build(records).markdown())
     self.assertEqual(cells['powerset', 'exact', 'f1', 'LRAP ↑'], '–')
 
+  def test_a_row_without_probabilities_is_marked_in_every_form(self):
+    records = [
+      r._replace(proper=r.model != 'chain_50%')
+      for r in synthetic(datasets=('yeast', 'emotions'))
+    ]
+    table = report.write(records, self.workdir, NOTES)
+    said = {True: 'yes', False: 'no'}
+    rows = list(csv.DictReader(io.StringIO(self.read('table.csv'))))
+    shown = [r for r in records if r.proper or r.metric != 'nll']
+    self.assertLen(rows, len(shown))
+    for row, record in zip(rows, shown, strict=True):
+      names = [row[key] for key in report.Row._fields]
+      self.assertEqual(names, list(record[:4]))
+      self.assertEqual(row['proper'], said[record.proper])
+    files = {'|': self.read('table.md'), '&': self.read('table.tex')}
+    file = io.StringIO()
+    table.print(file)
+    for mark, text in files.items():
+      self.assertRegex(text, rf'model +\{mark} proper +\{mark} inference')
+      for record in shown:
+        name = record.model.replace(
+          '_50%', '_50%' if mark == '|' else r'\_50\%'
+        )
+        line = rf'{re.escape(name)} +\{mark} {said[record.proper]} '
+        self.assertRegex(text, line)
+    for text in (*files.values(), file.getvalue()):
+      self.assertIn('scores, not probabilities', text)
+      self.assertNotRegex(text, r'chain\S* .* yes .* exact')
+    self.assertRegex(file.getvalue(), 'model +proper +inference')
+    self.assertRegex(file.getvalue(), 'chain_50% +no +exact')
+    last = table.columns.index('nll') - len(table.columns)
+    for line in files['|'].splitlines():
+      if '| chain' in line:
+        self.assertEqual(line.strip('|').split('|')[last].strip(), '–')
+
+  def test_a_score_without_probability_is_best_of_no_nll(self):
+    table = report.build(
+      report.Record('yeast', model, 'exact', 'f1', metric, (value,), '', proper)
+      for model, proper, value in (('a', True, 0.5), ('b', False, 0.1))
+      for metric in ('nll', 'hamming_loss')
+    )
+    best = {(row.model, m) for (row, m), c in table.cells.items() if c.best}
+    self.assertEqual(best, {('a', 'nll'), ('b', 'hamming_loss')})
+
+  def test_a_table_of_probabilities_alone_says_nothing_of_it(self):
+    report.write(self.records, self.workdir, NOTES)
+    for name in ('table.md', 'table.tex', 'table.csv'):
+      self.assertNotIn('proper', self.read(name))
+
   def test_latex_is_balanced_escaped_and_rectangular(self):
     title = r'50% of A_B & C#1 {x} ~ ^ \ $'
     text = report.build(self.records, NOTES, title).latex()
@@ -302,7 +351,7 @@ class ReportTest(parameterized.TestCase):
       ):
         report.write(self.records, self.workdir, title='new')
       self.assertEqual({name: self.read(name) for name in names}, old)
-    with mock.patch.object(logs, 'atomic_write') as writes:
+    with mock.patch.object(run_folder, 'atomic_write') as writes:
       report.write(self.records, self.workdir)
     written = [call.args[0].name for call in writes.call_args_list]
     self.assertCountEqual(written, [*names, 'table.png'])

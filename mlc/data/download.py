@@ -14,7 +14,7 @@ from typing import IO
 import urllib.error
 import urllib.request
 
-from mlc import logs
+from mlc import logs, run_folder
 from mlc.errors import InputError
 
 CHUNK = 1 << 16
@@ -99,7 +99,7 @@ def fetch(
   try:
     with ask(_opener().open, url, timeout=timeout) as response:
       path.parent.mkdir(parents=True, exist_ok=True)
-      with logs.replacing(path) as file:
+      with run_folder.replacing(path) as file:
         total = response.length
         while chunk := ask(response.read, CHUNK):
           size += len(chunk)

@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.cluster import hierarchy
 from scipy.spatial import distance
 
-from mlc import logs
+from mlc import run_folder
 from mlc.data import statistics
 from mlc.data.dataset import Dataset
 from mlc.errors import InputError
@@ -47,7 +47,7 @@ def write(data: Dataset, folder) -> list[pathlib.Path]:
   }
   pictures = {folder / name: _png(made) for name, made in figures.items()}
   for path, picture in pictures.items():
-    logs.atomic_write(path, picture)
+    run_folder.atomic_write(path, picture)
   return list(pictures)
 
 

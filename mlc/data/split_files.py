@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from mlc import logs
+from mlc import run_folder
 from mlc.data import checks
 from mlc.data.dataset import Dataset, digest
 from mlc.data.labels import Labels
@@ -40,7 +40,7 @@ def save(path, data: Dataset, splits=None) -> None:
   )
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    logs.atomic_write(path, buffer.getvalue())
+    run_folder.atomic_write(path, buffer.getvalue())
   except OSError as error:
     raise InputError(
       f'{path}: cannot be written ({error.strerror}): give another path'

@@ -17,7 +17,7 @@ import re
 import numpy as np
 from scipy import sparse
 
-from mlc import logs
+from mlc import run_folder
 from mlc.data.dataset import Dataset
 from mlc.data.features import Features
 from mlc.data.labels import Labels
@@ -245,7 +245,7 @@ def write(data: Table | Dataset, path, *, header: bool = True) -> None:
     parts.append(_text(x_NxD[rows], y_NxL[rows], base=int(not header)))
   compress = COMPRESS.get(pathlib.Path(path).suffix.lower(), lambda text: text)
   try:
-    logs.atomic_write(path, compress(b''.join(parts)))
+    run_folder.atomic_write(path, compress(b''.join(parts)))
   except OSError as error:
     raise InputError(
       f'{path}: not written ({error.strerror}): check folder and disk'

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 from scipy import sparse
 
-from mlc import logs
+from mlc import run_folder
 from mlc.data.dataset import Dataset
 from mlc.data.features import Features
 from mlc.data.labels import Labels
@@ -68,7 +68,7 @@ def write(data: Table | Dataset, path) -> None:
     digest = hashlib.sha256(view[:-DIGITS]).hexdigest()
     view[-DIGITS:] = digest.encode()
   try:
-    logs.atomic_write(path, buffer.getvalue())
+    run_folder.atomic_write(path, buffer.getvalue())
   except OSError as error:
     raise InputError(
       f'{path}: not written ({error.strerror}): check folder and disk'
