@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKDIR ?= runs/compare
 FLAGS ?=
 
-.PHONY: compare test lint clean
+.PHONY: compare test test-long lint clean
 
 compare: $(VENV)/installed
 	$(BIN)/python -m experiments.compare --config=configs/compare.py \
@@ -14,6 +14,9 @@ compare: $(VENV)/installed
 # Tests on eight forced devices run in one process: see tests/conftest.py.
 test: $(VENV)/installed
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+test-long: $(VENV)/installed
+	$(BIN)/pytest -m long
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -28,13 +28,24 @@ def get_config(data: str = 'yeast') -> ml_collections.ConfigDict:
       'patience': 10,  # Epochs without a better validation loss; 0: none.
       'tolerance': 0.0,  # Stop at this gradient norm.
       'l2': 0.0,  # On the sum of losses: 1 / C of scikit-learn.
-      'parallel': 'jit',  # Or pmap, over all local devices.
+      'loss': 'likelihood',  # The model's own; or one of mlc/losses.py.
+      'select': 'loss',  # What patience looks at: 'macro_f1', 'nll', ...
+      'compute': 'float32',  # Or bfloat16; parameters stay float32.
+      'parallel': 'jit',  # Or pmap, mesh(data=4, label=2), pmap(over='runs').
+      'device_mib': 4096,  # Rows beyond this are streamed to the device.
+      'save_seconds': 30.0,  # Between checkpoints.
       'optimizer': {
         'name': 'adamw',
         'lr': 3e-3,
-        'schedule': 'constant',
+        'schedule': 'constant',  # Or cosine, linear; down to lr * lr_end.
+        'warmup': 0.0,  # A share of all steps.
+        'lr_end': 0.0,
         'momentum': 0.0,
+        'nesterov': False,
         'weight_decay': 1e-2,
+        'clip': 0.0,  # Largest norm of the gradient; 0: any.
+        'ema': 0.0,  # Decay of an average of the parameters; 0: none.
+        'freeze': (),  # Parts of the model that are not trained: 'encoder'.
       },
     }
   )

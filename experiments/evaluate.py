@@ -13,10 +13,11 @@ SPLIT = flags.DEFINE_string('split', 'test', 'train, valid or test.')
 
 def main(_):
   """The table of one model on one split."""
-  records, title = experiment.evaluate_saved(
+  outcome, title = experiment.evaluate_saved(
     main_lib.WORKDIR.value, SPLIT.value, main_lib.DOWNLOAD.value
   )
-  report.build(records, main_lib.FOOTNOTES, title).print()
+  notes = (*main_lib.FOOTNOTES, *outcome.notes)
+  report.build(outcome.records, notes, title).print()
 
 
 if __name__ == '__main__':

@@ -1,14 +1,28 @@
 """What the experiment scripts share: flags, caches, errors in one line."""
 
+import contextlib
+import io
 import json
 import os
+import pathlib
+import signal
 import sys
+import threading
 import time
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from mlc import experiment, logs, parallel, report
+from mlc import (
+  experiment,
+  hosts,
+  logs,
+  loop,
+  parallel,
+  report,
+  run_folder,
+  stages,
+)
 from mlc.data.download import cache_folder
 from mlc.errors import InputError
 
@@ -27,6 +41,13 @@ CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
 WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
 DOWNLOAD = flags.DEFINE_bool('download', False, 'Fetch data not here yet.')
 OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace another run there.')
+TENSORBOARD = flags.DEFINE_bool('tensorboard', True, 'Write its event files.')
+PROFILE = flags.DEFINE_bool('profile', False, 'Trace into WORKDIR/profile.')
+COORDINATOR = flags.DEFINE_string(
+  'coordinator_address', None, 'host:port of process 0, of several processes.'
+)
+PROCESSES = flags.DEFINE_integer('num_processes', None, 'How many there are.')
+PROCESS = flags.DEFINE_integer('process_id', None, 'Which one this is, from 0.')
 
 
 def run(main, required: tuple[str, ...]) -> None:
@@ -39,7 +60,9 @@ def run(main, required: tuple[str, ...]) -> None:
     # Orbax tells every step of a save at level INFO.
     if not flags.FLAGS['verbosity'].present:
       logging.set_verbosity(logging.WARNING)
-    main(argv)
+    hosts.connect(COORDINATOR.value, PROCESSES.value, PROCESS.value)
+    with hosts.watched():
+      main(argv)
 
   try:
     app.run(quietly, flags_parser=_parse)
@@ -71,9 +94,13 @@ def _parse(argv):
 def table(config, rows: dict) -> None:
   """Trains every config of `rows` (folder -> config) and writes one table.
 
-  config: the whole, which names the data and is saved in the work folder.
+  config: the whole, which names the data and is saved in the work folder. The
+    folder '' is the work folder itself. What was done there before is not done
+    again; a SIGTERM saves, and ends the process with status 0.
   """
   began = time.monotonic()
+  asked = threading.Event()
+  signal.signal(signal.SIGTERM, lambda *_: asked.set())
   data = experiment.load_data(config, DOWNLOAD.value)
   # Before anything is written: what can be found wrong without training.
   names = [row.name for row in rows.values()]
@@ -83,20 +110,59 @@ def table(config, rows: dict) -> None:
     )
   for row in rows.values():
     experiment.check(row, data)
-  as_dict = json.loads(config.to_json_best_effort())
-  folder = logs.open_run(WORKDIR.value, as_dict, OVERWRITE.value)
-  records = []
-  total = sum(row.train.epochs for row in rows.values())
-  with logs.Progress(total) as progress:
+  folder = pathlib.Path(WORKDIR.value)
+  first = parallel.is_first()
+  if first:
+    _open(folder, config, OVERWRITE.value)
     for name, row in rows.items():
-      progress.start(row.name)
-      records += experiment.train_and_evaluate(
-        row, data, folder / name, report=progress.advance
-      )
+      if name:
+        _open(folder / name, row, overwrite=False)
+    about = run_folder.metadata(parallel.devices(), data.checksum)
+    _write_json(folder / 'metadata.json', about)
+    if list(rows) == ['']:
+      print(experiment.parameter_table(config, data), file=sys.stderr)
+  profile = contextlib.nullcontext()
+  if PROFILE.value:
+    profile = parallel.trace(str(folder / 'profile'))
+  stream = None if first else io.StringIO()
+  total = sum(stages.epochs(row) for row in rows.values())
+  try:
+    with logs.Progress(total, stream) as progress, profile:
+      outcomes = [
+        _outcome(progress, row, data, folder / name, asked.is_set)
+        for name, row in rows.items()
+      ]
+  except loop.Stopped:
+    print(f'{folder}: stopped and saved; the same command goes on')
+    return
+  if not first:
+    return
+  notes = [note for outcome in outcomes for note in outcome.notes]
   title = f'{data.name}: {config.seeds} seeds, test rows'
-  written = report.write(records, folder, FOOTNOTES, title)
-  about = logs.metadata(parallel.devices())
+  records = [record for outcome in outcomes for record in outcome.records]
+  report.write(records, folder, (*FOOTNOTES, *notes), title).print()
   about['seconds'] = time.monotonic() - began
-  logs.atomic_write(folder / 'metadata.json', json.dumps(about, indent=2))
-  written.print()
+  _write_json(folder / 'metadata.json', about)
   print(f'{folder}: {logs.duration(about["seconds"])}')
+
+
+def _outcome(progress, row, data, folder, stop):
+  """What one config comes to, trained now or before."""
+  progress.start(row.name)
+  return experiment.train_and_evaluate(
+    row,
+    data,
+    folder,
+    progress=progress,
+    stop=stop,
+    tensorboard=TENSORBOARD.value,
+  )
+
+
+def _open(folder, config, overwrite):
+  as_dict = json.loads(config.to_json_best_effort())
+  run_folder.open_run(folder, as_dict, overwrite)
+
+
+def _write_json(path, content):
+  run_folder.atomic_write(path, json.dumps(content, indent=2))

@@ -10,7 +10,7 @@ from experiments import main as main_lib
 def main(_):
   """One table of the one model."""
   config = main_lib.CONFIG.value
-  main_lib.table(config, {config.name: config})
+  main_lib.table(config, {'': config})
 
 
 if __name__ == '__main__':

@@ -1,7 +1,9 @@
 """One model on one data set: train, fit thresholds, decode, score, save."""
 
+import functools
 import json
 import pathlib
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +14,14 @@ from mlc import (
   build,
   calibration,
   checkpoint,
+  convex,
   evaluate,
   logs,
   loop,
   optimizer,
+  parallel,
+  run_folder,
+  stages,
   train,
 )
 from mlc.data import Dataset, load, split_files
@@ -53,7 +59,6 @@ def check(config, data) -> None:
     raise InputError(
       f'{config.seeds} seeds: train at least one run, --config.seeds=1'
     )
-  model = build.model(config.model, config.encoder, data.num_labels)
   if config.decode_batch < 1:
     raise InputError(
       f'decode_batch {config.decode_batch}: give the rows to decode at once, 1'
@@ -64,73 +69,133 @@ def check(config, data) -> None:
   for rule in config.decisions:
     build.decision(rule)
   infer = build.infer(config.inference)
-  loop.check(config.train, len(data.splits['train']))
+  rows = train.Batch(*data.rows(data.splits['train'][:2]))
+  for _, stage in stages.of(config):
+    model = build.model(stage.model, config.encoder, data.num_labels)
+    build.objective(model, stage.train.loss, data)
+    if stage.train.optimizer.name == 'newton':
+      convex.check(model, stage.train)
+      continue
+    loop.check(stage.train, config.seeds, data)
+    evaluate.selection(stage.train.select, model, rows, infer, batch_size=1)
+    tx = optimizer.make(stage.train.optimizer, num_steps=1)
+    variables = jax.eval_shape(
+      functools.partial(_variables, model, tx, model.structure(data)), rows
+    )
+    jax.eval_shape(
+      functools.partial(infer, model), variables, rows.x, jax.random.key(0)
+    )
 
-  structure = model.structure(data)
 
-  def trace(rows):
-    tx = optimizer.make(config.train.optimizer, num_steps=1)
-    arrays = jax.tree.map(jnp.asarray, structure)
-    state = train.init(model, tx, arrays, rows, jax.random.key(0))
-    infer(model, state.variables, rows.x, jax.random.key(0))
-
-  jax.eval_shape(trace, train.Batch(*data.rows(data.splits['train'][:2])))
+def _variables(model, tx, structure, rows):
+  """Those of one run before training."""
+  arrays = jax.tree.map(jnp.asarray, structure)
+  return train.init(model, tx, arrays, rows, jax.random.key(0)).variables
 
 
-def train_and_evaluate(config, data, folder, *, report) -> list[Record]:
+def parameter_table(config, data) -> str:
+  """The parameters of the model of `config`, for a terminal."""
+  model = build.model(config.model, config.encoder, data.num_labels)
+  tx = optimizer.make({'name': 'sgd', 'lr': 1.0}, num_steps=1)
+  rows = train.Batch(*data.rows(data.splits['train'][:2]))
+  variables = jax.eval_shape(
+    functools.partial(_variables, model, tx, model.structure(data)), rows
+  )
+  return logs.parameter_table(variables['params'])
+
+
+class Outcome(NamedTuple):
+  """What a table has of one model: its cells and its footnotes."""
+
+  records: list[Record]
+  notes: list[str]
+
+
+def train_and_evaluate(
+  config,
+  data,
+  folder,
+  *,
+  progress=None,
+  stop=lambda: False,
+  tensorboard: bool = True,
+) -> Outcome:
   """Trains K seeds of `config` on `data`, scores them on test, saves them.
 
   data: a Dataset, standardised where that is wanted. Thresholds, like early
-  stopping, see validation rows only. Into `folder` go the checkpoint (with
-  thresholds), metrics.jsonl and predictions_test.npz.
+    stopping, see validation rows only.
+  folder: gets checkpoints/, metrics.jsonl, TensorBoard events,
+    predictions_test.npz, summary.json and DONE. What an earlier call with the
+    same arguments has left there is gone on with, or read where it was done.
+  Raises InputError, and loop.Stopped when `stop()` has come true.
   """
-  model = build.model(config.model, config.encoder, data.num_labels)
-  infer = build.infer(config.inference)
-  seeds = list(range(config.seeds))
-  result = loop.fit(model, data, config.train, seeds, report=report)
-  valid = data.split('valid')
-  on_valid = evaluate.predict(
-    model, result.variables, valid, infer, batch_size=config.decode_batch
-  )
-  thresholds_KxL = jax.vmap(
-    calibration.per_label_thresholds, in_axes=(0, None, None)
-  )(
-    jnp.asarray(on_valid.marginals_KxNxL),
-    jnp.asarray(valid.y),
-    jnp.asarray(valid.mask),
-  )
-  variables = result.variables | {'thresholds': thresholds_KxL}
-  on_test = _predict(config, model, variables, data.split('test'))
   folder = pathlib.Path(folder)
-  folder.mkdir(parents=True, exist_ok=True)
-  checkpoint.save(
-    folder / 'checkpoint',
-    variables,
-    {
-      'config': json.loads(config.to_json_best_effort()),
-      'label_names': list(data.label_names),
-      'data': data.name,
-      'data_checksum': data.checksum,
+  if summary := run_folder.finished(folder):
+    if progress:
+      progress.skip(stages.epochs(config), 'done before')
+    records = [
+      Record(**r | {'values': tuple(map(float, r['values']))})
+      for r in summary['records']
+    ]
+    return Outcome(records, summary['notes'])
+  model = build.model(config.model, config.encoder, data.num_labels)
+  result = stages.train(config, data, folder, progress, stop, tensorboard)
+  decode = _decoder(config, model)
+  valid, test = data.split('valid'), data.split('test')
+  on_valid = decode(result.variables, valid)
+  thresholds_KxL = np.asarray(
+    _fit_thresholds(on_valid.marginals_KxNxL, valid.y, valid.mask)
+  )
+  rules = tuple(config.decisions)
+  on_test = decode(result.variables, test, rules, thresholds_KxL=thresholds_KxL)
+  about = {
+    'config': json.loads(config.to_json_best_effort()),
+    'label_names': list(data.label_names),
+    'data': data.name,
+    'data_checksum': data.checksum,
+    'versions': run_folder.metadata(parallel.devices())['versions'],
+    'compile_seconds': result.compile_seconds,
+    'train_seconds': result.train_seconds,
+    'failures': list(result.failures) or [''] * config.seeds,
+    'proper': build.objective(model, config.train.loss, data).proper,
+  }
+  outcome = _outcome(config, about, on_test, test)
+  if parallel.is_first():
+    variables = result.variables | {'thresholds': thresholds_KxL}
+    checkpoint.save(folder / 'checkpoints' / 'final', variables, about)
+    save_predictions(folder / 'predictions_test.npz', on_test, data.label_names)
+    summary = {
+      'records': [r._asdict() for r in outcome.records],
+      'notes': outcome.notes,
+      'epochs': len(result.history),
       'compile_seconds': result.compile_seconds,
       'train_seconds': result.train_seconds,
-    },
-  )
-  logs.write_jsonl(folder / 'metrics.jsonl', result.history)
-  save_predictions(folder / 'predictions_test.npz', on_test, data.label_names)
-  return _records(
-    config, data.name, result.train_seconds, on_test, data.split('test')
+    }
+    run_folder.finish(folder, summary)
+  return outcome
+
+
+_fit_thresholds = jax.jit(
+  parallel.over_runs(calibration.per_label_thresholds, (0, None, None))
+)
+
+
+def _decoder(config, model) -> evaluate.Decoder:
+  return evaluate.Decoder(
+    model, build.infer(config.inference), batch_size=config.decode_batch
   )
 
 
 def evaluate_saved(
   folder, split: str, download: bool = False
-) -> tuple[list[Record], str]:
-  """Scores what `train_and_evaluate` saved -> (records, title of the table).
+) -> tuple[Outcome, str]:
+  """Scores what `train_and_evaluate` saved -> (outcome, title of the table).
 
   The model, its structure and its thresholds come from the checkpoint; the
-  data must be what it was trained on.
+  data must be what it was trained on. Writes predictions_<split>.npz.
   """
-  variables, about = checkpoint.restore(pathlib.Path(folder) / 'checkpoint')
+  folder = pathlib.Path(folder)
+  variables, about = checkpoint.restore(folder / 'checkpoints' / 'final')
   config = ml_collections.ConfigDict(about['config'])
   data = load_data(config, download)
   if data.checksum != about['data_checksum']:
@@ -140,30 +205,24 @@ def evaluate_saved(
     )
   model = build.model(config.model, config.encoder, len(about['label_names']))
   rows = data.split(split)
-  predictions = _predict(config, model, variables, rows)
-  records = _records(
-    config, data.name, about['train_seconds'], predictions, rows
-  )
-  return records, f'{data.name}: {config.seeds} seeds, {split} rows'
-
-
-def _predict(config, model, variables, rows) -> evaluate.Predictions:
   variables = dict(variables)
   thresholds_KxL = variables.pop('thresholds')
-  return evaluate.predict(
-    model,
+  predictions = _decoder(config, model)(
     variables,
     rows,
-    build.infer(config.inference),
     tuple(config.decisions),
-    batch_size=config.decode_batch,
     thresholds_KxL=thresholds_KxL,
   )
+  save_predictions(
+    folder / f'predictions_{split}.npz', predictions, data.label_names
+  )
+  outcome = _outcome(config, about, predictions, rows)
+  return outcome, f'{data.name}: {config.seeds} seeds, {split} rows'
 
 
 def save_predictions(path, predictions, label_names) -> None:
   """Marginals and one array per decision (KxNxL), label names; no pickle."""
-  with logs.replacing(path) as file:
+  with run_folder.replacing(path) as file:
     np.savez_compressed(
       file,
       marginals=predictions.marginals_KxNxL,
@@ -173,18 +232,22 @@ def save_predictions(path, predictions, label_names) -> None:
     )
 
 
-def _records(
-  config, data_name, train_seconds, predictions, rows
-) -> list[Record]:
+def _outcome(config, about, predictions, rows) -> Outcome:
+  """The cells of a model's rows; seeds that failed are in a note instead."""
+  failures, proper = about['failures'], about['proper']
+  alive = [run for run, failure in enumerate(failures) if not failure]
+  notes = [f'{config.name}, left out: {text}' for text in failures if text]
   records = []
   for rule, values in evaluate.scores(predictions, rows).items():
-    note = rows_note(values.pop('unseen'))
-    key = (data_name, config.name, config.inference, rule)
+    note = rows_note(values.pop('unseen')[alive])
+    key = (about['data'], config.name, config.inference, rule)
     for metric in SCORES:
-      per_seed = tuple(map(float, values[metric]))
-      records.append(
-        Record(*key, metric, per_seed, note if metric == 'nll' else '')
-      )
-    records.append(Record(*key, 'train_seconds', (train_seconds,)))
-    records.append(Record(*key, 'decode_seconds', (predictions.seconds[rule],)))
-  return records
+      per_seed = tuple(map(float, values[metric][alive]))
+      text = note if metric == 'nll' else ''
+      records.append(Record(*key, metric, per_seed, text, proper))
+    for metric, seconds in (
+      ('train_seconds', about['train_seconds']),
+      ('decode_seconds', predictions.seconds[rule]),
+    ):
+      records.append(Record(*key, metric, (seconds,), proper=proper))
+  return Outcome(records, notes)

@@ -83,10 +83,12 @@ def unseen(log_prob_N, rows_N) -> jax.Array:
   return (jnp.isneginf(log_prob_N) & (rows_N > 0)).sum()
 
 
+OF_ANSWERS = hamming_loss, subset_accuracy, example_f1, micro_f1, macro_f1
+
+
 def decision_metrics(yhat_NxL, y_NxL, mask_NxL) -> dict[str, jax.Array]:
   """The metrics of an answer, by name."""
-  all_of = hamming_loss, subset_accuracy, example_f1, micro_f1, macro_f1
-  return {m.__name__: m(yhat_NxL, y_NxL, mask_NxL) for m in all_of}
+  return {m.__name__: m(yhat_NxL, y_NxL, mask_NxL) for m in OF_ANSWERS}
 
 
 def _observed(yhat_NxL, y_NxL, mask_NxL):

@@ -1,17 +1,30 @@
 """How a function of a State and a batch runs: the only file with devices.
 
-`wrap` takes one function `run(state, rows, idx, axis_name)`, of which `idx` is
-all that differs between data-parallel shares.
+A `Plan` places the runs, the rows and the row numbers and compiles one
+function `run(fits, rows, idx, axis_name)`: on one device ('jit'), on shares of
+every batch or of the runs ('pmap'), or over a mesh with the axes runs, data and
+label ('mesh').
 """
 
+from collections.abc import Callable
 import functools
 import os
 import time
+from typing import Any
 
 import jax
+from jax import sharding
+from jax.experimental import multihost_utils
 import numpy as np
 
-from mlc.errors import nearest
+from mlc import calls
+from mlc.errors import InputError, nearest
+
+OPTIONS = {
+  'jit': (),
+  'pmap': ('over', 'devices'),
+  'mesh': ('runs', 'data', 'label'),
+}
 
 
 def devices() -> list[str]:
@@ -37,11 +50,31 @@ def dispatch_in_turn() -> None:
   jax.config.update('jax_cpu_enable_async_dispatch', False)
 
 
-def compiled(function, *args, **jit_kwargs):
-  """(executable, seconds): `function` compiled for `args`, not run."""
-  start = time.perf_counter()
-  jitted = jax.jit(function, **jit_kwargs)
-  return jitted.lower(*args).compile(), time.perf_counter() - start
+def trace(folder: str):
+  """A context: what runs in it is traced into `folder`, for Perfetto too."""
+  return jax.profiler.trace(folder, create_perfetto_trace=True)
+
+
+class Programs:
+  """Functions compiled at their first call, and the seconds that took."""
+
+  def __init__(self):
+    self.compile_seconds = 0.0
+
+  def add(self, function, wrapper=jax.jit, **kwargs) -> Callable:
+    """`wrapper(function)`, compiled once for each shape of its arguments."""
+    wrapped, executables = wrapper(function, **kwargs), {}
+
+    def call(*args):
+      leaves, tree = jax.tree.flatten(args)
+      key = tree, tuple((np.shape(a), a.dtype) for a in leaves)
+      if key not in executables:
+        start = time.perf_counter()
+        executables[key] = wrapped.lower(*args).compile()
+        self.compile_seconds += time.perf_counter() - start
+      return executables[key](*args)
+
+    return call
 
 
 def over_runs(function, in_axes):
@@ -49,41 +82,201 @@ def over_runs(function, in_axes):
   return jax.vmap(function, in_axes=in_axes)
 
 
-def check(how: str) -> None:
-  """Raises InputError for a way that `wrap` does not know."""
-  if how not in ('jit', 'pmap'):
-    raise nearest(how, ('jit', 'pmap'), 'way of running in parallel')
+def parse(how: str) -> tuple[str, dict[str, Any]]:
+  """'mesh(data=4, label=2)' -> the way and its options, checked.
 
-
-def wrap(run, how: str, *args):
-  """`run(state, rows, idx, axis_name)` compiled for `args`.
-
-  how: 'jit', on one device; or 'pmap', data parallel over all local devices:
-    state and rows are replicated, the last axis of idx (row indices, -1 =
-    padding) is shared out, padded where it does not divide.
-  -> a function of (state, rows, idx) that returns what `run` returns.
+  Raises:
+    InputError: an unknown way or option, or more devices than there are.
   """
-  if how == 'jit':
-    executable, _ = compiled(
-      functools.partial(run, axis_name=None), *args, donate_argnums=0
+  name, options = calls.parse(how, 'train.parallel')
+  if name not in OPTIONS:
+    raise nearest(name, OPTIONS, 'way of running in parallel')
+  calls.check(options, OPTIONS[name], name)
+  if options.get('over', 'data') not in ('data', 'runs'):
+    raise nearest(options['over'], ('data', 'runs'), 'axis of pmap')
+  sizes = {key: n for key, n in options.items() if key != 'over'}
+  if any(type(n) is not int or n < 1 for n in sizes.values()):
+    raise InputError(
+      f'train.parallel={how!r}: give counts of devices, 1 or more'
     )
-    return executable
-  check(how)
-  shares = jax.local_device_count()
-  mapped = jax.pmap(
-    functools.partial(run, axis_name='data'),
-    axis_name='data',
-    in_axes=(None, None, 0),
-    out_axes=None,  # pyright: ignore[reportArgumentType]
+  if np.prod(list(sizes.values()) or [1]) > jax.device_count():
+    raise InputError(
+      f'train.parallel={how!r} asks for more than the {jax.device_count()}'
+      ' devices there are'
+    )
+  if name != 'mesh' and jax.process_count() > 1:
+    raise InputError(
+      f'train.parallel={how!r} on {jax.process_count()} processes: set'
+      ' train.parallel=mesh, which spans them'
+    )
+  return name, options
+
+
+class Plan:
+  """Where K runs stand and how their rows reach them: here, one device."""
+
+  def __init__(self, num_runs: int, num_labels: int):
+    """What the options of a way decide; none here."""
+
+  def runs(self, tree):
+    """Arrays with a leading axis K, where the runs stand."""
+    return jax.tree.map(jax.numpy.asarray, tree)
+
+  def rows(self, tree):
+    """Arrays that every run reads."""
+    return jax.tree.map(jax.numpy.asarray, tree)
+
+  def shared_out(self, idx):
+    """Row numbers, K first and B last, to the devices that need them."""
+    return idx
+
+  def compile(self, programs: Programs, run) -> Callable:
+    """`run(fits, rows, idx, axis_name)` as a function of the first three."""
+    run = functools.partial(run, axis_name=None)
+    return programs.add(run, donate_argnums=0)
+
+  def fetch(self, tree):
+    """The whole of `tree` as NumPy arrays, on every process."""
+    return jax.device_get(tree)
+
+
+class Pmap(Plan):
+  """A share of every batch, or of the runs, on each device of the process."""
+
+  def __init__(self, num_runs, num_labels, over='data', devices=0):
+    self.devices = jax.local_devices()[: devices or None]
+    self.over_runs = over == 'runs'
+    if self.over_runs:
+      _divides(num_runs, 'runs', len(self.devices), 'pmap')
+
+  def compile(self, programs, run):
+    shares = len(self.devices)
+
+    def split(a):
+      return a.reshape(shares, -1, *a.shape[1:])
+
+    def split_rows(idx):
+      return np.stack(np.split(_padded(idx, shares), shares, axis=-1))
+
+    def mapped(in_axes, out_axes, axis_name):
+      return programs.add(
+        functools.partial(run, axis_name=axis_name),
+        wrapper=jax.pmap,
+        axis_name='data',
+        devices=self.devices,
+        in_axes=in_axes,
+        out_axes=out_axes,
+      )
+
+    if not self.over_runs:
+      on_shares = mapped((None, None, 0), None, 'data')
+      return lambda fits, rows, idx: on_shares(fits, rows, split_rows(idx))
+    on_runs = mapped((0, None, 0), 0, None)
+
+    def call(fits, rows, idx):
+      out = on_runs(jax.tree.map(split, fits), rows, split(idx))
+      return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), out)
+
+    return call
+
+
+class Mesh(Plan):
+  """Named axes over all processes: runs, rows of a batch, the labels' axis."""
+
+  def __init__(self, num_runs, num_labels, runs=1, data=0, label=1):
+    _divides(num_runs, 'runs', runs, 'mesh')
+    _divides(num_labels, 'label', label, 'mesh')
+    data = data or jax.device_count() // (runs * label)
+    found = np.array(jax.devices()[: runs * data * label])
+    # Not jax.make_mesh: its axes are Explicit, which flax.linen cannot trace.
+    self.mesh = sharding.Mesh(found.reshape(runs, data, label), OPTIONS['mesh'])
+    self.num_labels, self.label, self.data = num_labels, label, data
+
+  def _named(self, *axes):
+    return sharding.NamedSharding(self.mesh, sharding.PartitionSpec(*axes))
+
+  def _sharding(self, leaf):
+    """Runs on the first axis; the last one that is as long as L by label.
+
+    It decides where an array stands, never what is computed.
+    """
+    axes: list[str | None] = ['runs'] + [None] * (np.ndim(leaf) - 1)
+    of_labels = [
+      axis
+      for axis in range(1, np.ndim(leaf))
+      if np.shape(leaf)[axis] == self.num_labels
+    ]
+    if self.label > 1 and of_labels:
+      axes[of_labels[-1]] = 'label'
+    return self._named(*axes)
+
+  def runs(self, tree):
+    return jax.tree.map(lambda a: _placed(a, self._sharding(a)), tree)
+
+  def rows(self, tree):
+    return jax.tree.map(lambda a: _placed(a, self._named()), tree)
+
+  def shared_out(self, idx):
+    idx = _padded(np.asarray(idx), self.data)
+    middle = [None] * (idx.ndim - 2)
+    return _placed(idx, self._named('runs', *middle, 'data'))
+
+  def compile(self, programs, run):
+    run = functools.partial(run, axis_name=None)
+
+    def constrained(fits, rows, idx):
+      fits, scalars = run(fits, rows, idx)
+      keep = jax.lax.with_sharding_constraint
+      fits = jax.tree.map(lambda a: keep(a, self._sharding(a)), fits)
+      # Every process reads the scalars.
+      return fits, jax.tree.map(lambda a: keep(a, self._named()), scalars)
+
+    return programs.add(constrained, donate_argnums=0)
+
+  def fetch(self, tree):
+    if jax.process_count() > 1:
+      tree = jax.jit(lambda t: t, out_shardings=self._named())(tree)
+    return jax.device_get(tree)
+
+
+def plan(how: str, num_runs: int, num_labels: int) -> Plan:
+  """'mesh(data=4, label=2)' -> its Plan. Raises InputError as `parse`."""
+  name, options = parse(how)
+  ways = {'jit': Plan, 'pmap': Pmap, 'mesh': Mesh}
+  return ways[name](num_runs, num_labels, **options)
+
+
+def is_first() -> bool:
+  """Whether this process is the one that writes files and prints."""
+  return jax.process_index() == 0
+
+
+def any_of(flag: bool) -> bool:
+  """Whether `flag` is true on any process, so that all do the same."""
+  if jax.process_count() == 1:
+    return flag
+  return bool(multihost_utils.process_allgather(np.array(flag)).any())
+
+
+def _divides(number, axis, by, way):
+  if number % by:
+    raise InputError(
+      f'train.parallel: {way} cannot share {number} {axis} out over {by}'
+      ' devices: give a number that divides them'
+    )
+
+
+def _padded(idx, shares):
+  """The last axis filled with -1 to a multiple of `shares`."""
+  widths = [(0, 0)] * (idx.ndim - 1) + [(0, -idx.shape[-1] % shares)]
+  return np.pad(idx, widths, constant_values=-1)
+
+
+def _placed(array, where):
+  """Every process passes the same array, and keeps the parts it holds."""
+  if isinstance(array, jax.Array):
+    return jax.device_put(array, where)
+  array = np.asarray(array)
+  return jax.make_array_from_callback(
+    array.shape, where, lambda part: array[part]
   )
-
-  def shared_out(idx):
-    idx = np.asarray(idx)
-    lacking = -idx.shape[-1] % shares
-    widths = [(0, 0)] * (idx.ndim - 1) + [(0, lacking)]
-    idx = np.pad(idx, widths, constant_values=-1)
-    return np.stack(np.split(idx, shares, axis=-1))
-
-  state, rows, idx = args
-  executable = mapped.lower(state, rows, shared_out(idx)).compile()
-  return lambda state, rows, idx: executable(state, rows, shared_out(idx))

@@ -1,5 +1,6 @@
 """The State of a run and the one train step, both pure."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from flax import struct
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from mlc import optimizer
+from mlc.errors import InputError
 import mlc.inputs  # noqa: F401 (makes sparse x a pytree)
 
 
@@ -19,8 +21,16 @@ class Batch(NamedTuple):
   mask_BxL: jax.Array
 
 
+# (variables, batch, *, train, rngs) -> (loss_B, weight_B); the mean loss is the
+# sum of the one over the sum of the other.
+Objective = Callable[..., tuple[jax.Array, jax.Array]]
+
+
 class State(struct.PyTreeNode):
-  """Everything that training changes; `structure` it only carries along."""
+  """Everything that training changes; `structure` it only carries along.
+
+  key: the key's data, uint32; a plain array is saved and placed as the others.
+  """
 
   step: jax.Array
   key: jax.Array
@@ -49,11 +59,39 @@ def init(model, tx, structure, batch: Batch, key) -> State:
   params = variables['params']
   return State(
     step=jnp.zeros((), jnp.int32),
-    key=key,
+    key=jax.random.key_data(key),
     params=params,
     structure=variables.get('structure', {}),
     opt_state=tx.init(params),
   )
+
+
+def likelihood(model) -> Objective:
+  """The model's own loss: -log p(y | x) over the labels that count."""
+
+  def objective(variables, batch, *, train=False, rngs=None):
+    return model.apply(variables, *batch, train=train, rngs=rngs, method='loss')
+
+  return objective
+
+
+def in_bfloat16(objective: Objective) -> Objective:
+  """`objective` computed on parameters and features cast to bfloat16.
+
+  The parameters themselves, their gradients and the losses stay float32, and
+  so do labels and structure. Source: Micikevicius et al. (ICLR 2018), Sect. 3.
+  """
+
+  def half(tree):
+    return jax.tree.map(
+      lambda a: a.astype(jnp.bfloat16) if a.dtype == jnp.float32 else a, tree
+    )
+
+  def mixed(variables, batch, **kwargs):
+    variables = variables | {'params': half(variables['params'])}
+    return objective(variables, batch._replace(x=half(batch.x)), **kwargs)
+
+  return mixed
 
 
 def _l2(params) -> jax.Array:
@@ -70,30 +108,29 @@ def train_step(
   state: State,
   batch: Batch,
   *,
-  model,
+  objective: Objective,
   tx: optax.GradientTransformationExtraArgs,
   l2: float = 0.0,
   axis_name: str | None = None,
 ) -> tuple[State, dict[str, jax.Array]]:
   """One update on `batch`, or on a device's share of it under `axis_name`.
 
-  The objective is sum(losses) / sum(weights), the sums over all devices: a
+  What is minimised is sum(losses) / sum(weights), the sums over all devices: a
   mean of the devices' means would be wrong for a padded batch. To the sum of
   losses comes l2 / 2 |kernels|^2 for each row of the batch; so with l2 = 1 /
   (C N) the N training rows are scikit-learn's problem, labels missing or not.
   Scalars out: loss (the first term) and grad_norm.
   """
-  key = jax.random.fold_in(state.key, state.step)
+  key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
   if axis_name:
     key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
 
   def sums(params):
-    loss_B, weight_B = model.apply(
+    loss_B, weight_B = objective(
       {'params': params, 'structure': state.structure},
-      *batch,
+      batch,
       train=True,
       rngs={'dropout': key},
-      method='loss',
     )
     return loss_B.sum(), weight_B.sum()
 
@@ -129,9 +166,9 @@ def train_step(
   return state, {'loss': loss, 'grad_norm': optax.tree.norm(grads)}
 
 
-def mean_loss(model, variables, batch: Batch) -> jax.Array:
+def mean_loss(objective: Objective, variables, batch: Batch) -> jax.Array:
   """The training loss on `batch`, without dropout; nan if nothing counts."""
-  loss_B, weight_B = model.apply(variables, *batch, method='loss')
+  loss_B, weight_B = objective(variables, batch)
   return loss_B.sum() / weight_B.sum()
 
 
@@ -140,3 +177,41 @@ def take(batch: Batch, idx_B) -> Batch:
   real_Bx1 = (idx_B >= 0)[:, None]
   x, y_BxL, mask_BxL = jax.tree.map(lambda a: a[idx_B], batch)
   return Batch(x, y_BxL, jnp.where(real_Bx1, mask_BxL, 0.0))
+
+
+def filled(params, given):
+  """`params` with each subtree that `given` names replaced, wherever it is.
+
+  {'encoder': tree} fills the encoder of a model, and that of each member of an
+  ensemble. Raises InputError if nothing has that name, or another shape.
+  """
+  done = set()
+
+  def fill(tree, path):
+    if not isinstance(tree, dict):
+      return tree
+    out = {}
+    for name, below in tree.items():
+      out[name] = fill(below, (*path, name))
+      if name in given:
+        out[name] = jax.tree.map(_like, given[name], below)
+        done.add(name)
+    return out
+
+  filled_in = fill(params, ())
+  if missing := set(given) - done:
+    raise InputError(
+      f'no parameters named {", ".join(sorted(missing))} to fill: name a part'
+      f' of the model, such as {", ".join(sorted(params))}'
+    )
+  return filled_in
+
+
+def _like(array, other):
+  """`array` with the leading axes (members) that `other` has more."""
+  if other.shape[other.ndim - array.ndim :] != array.shape:
+    raise InputError(
+      f'parameters of shape {array.shape} cannot fill {other.shape}: give both'
+      ' stages the same encoder'
+    )
+  return jnp.broadcast_to(array, other.shape)

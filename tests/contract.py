@@ -48,14 +48,21 @@ def make(cls, **fields):
   return cls(num_labels=L, **fields)
 
 
+def kind(model) -> str:
+  """The labels that `model` is for; only models for fewer data say so."""
+  return getattr(model, 'kind', 'multi-label')
+
+
 @functools.cache
-def dataset() -> data_lib.Dataset:
+def dataset(kind='multi-label') -> data_lib.Dataset:
   """60 rows whose labels depend on x and on each other."""
   rng = np.random.default_rng(0)
   x = rng.normal(size=(60, D))
   y = (x[:, :L] + rng.normal(size=(60, L)) > 0).astype(float)
   y[:, 1] = np.where(rng.random(60) < 0.8, y[:, 0], y[:, 1])
-  return data_lib.from_arrays(x, y, name='contract')
+  if kind == 'multi-class':
+    y = np.eye(L)[(x[:, :L] + rng.normal(size=(60, L))).argmax(1)]
+  return data_lib.from_arrays(x, y, name='contract', kind=kind)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +90,7 @@ class Case:
 
 def start(model, seed=0, data=None, tx=None):
   """A new State, and the training rows."""
-  data = data or dataset()
+  data = data or dataset(kind(model))
   rows = train.Batch(*map(jnp.asarray, data.split('train')))
   structure = jax.tree.map(jnp.asarray, model.structure(data))
   tx = tx or optimizer.make(sgd().optimizer, 1)
@@ -115,7 +122,10 @@ def sgd(**changes):
     'patience': 0,
     'tolerance': 0.0,
     'l2': 0.1,
+    'compute': 'float32',
     'parallel': 'jit',
+    'device_mib': 1024,
+    'save_seconds': 60.0,
     'optimizer': {
       'name': 'sgd',
       'lr': 0.05,
@@ -207,18 +217,23 @@ def check_monte_carlo(c: Case):
 
 
 def check_steps(c: Case):
-  """log_prob is the sum of the steps' log probabilities."""
+  """log_prob and the logits of `cells` are those of the steps."""
   order_L = np.asarray(c.variables['structure']['order'])
   assert sorted(order_L) == list(range(L))
   memory, carry = c.apply('begin', c.x)
   prev_B = jnp.zeros(B, jnp.int32)
   total_B = np.zeros(B)
+  cells_BxL, counted_BxL = c.apply('cells', c.x, c.y, jnp.ones(c.y.shape))
+  assert (counted_BxL == 1).all()
   for step, label in enumerate(order_L):
     carry, logp_Bx2 = c.apply('advance', memory, carry, prev_B, step)
     prev_B = c.y[:, label].astype(jnp.int32)
     total_B += np.asarray(logp_Bx2)[np.arange(B), np.asarray(prev_B)]
     np.testing.assert_allclose(
       special.logsumexp(logp_Bx2, axis=1), 0, atol=1e-5
+    )
+    np.testing.assert_allclose(
+      cells_BxL[:, label], logp_Bx2[:, 1] - logp_Bx2[:, 0], atol=2e-5
     )
   np.testing.assert_allclose(c.apply('log_prob', c.x, c.y), total_B, atol=2e-5)
 
@@ -258,8 +273,8 @@ def check_eager(c: Case):
 def check_pmap(model):
   """Eight devices give the parameters of one, on a batch that needs padding."""
   assert jax.local_device_count() == 8
-  one = loop.fit(model, dataset(), sgd(), [0])
-  eight = loop.fit(model, dataset(), sgd(parallel='pmap'), [0])
+  one = loop.fit(model, dataset(kind(model)), sgd(), [0])
+  eight = loop.fit(model, dataset(kind(model)), sgd(parallel='pmap'), [0])
   jax.tree.map(
     functools.partial(np.testing.assert_allclose, atol=1e-6),
     one.variables,
@@ -270,9 +285,9 @@ def check_pmap(model):
 
 def check_seeds(model):
   """Five vmapped seeds give the parameters of five single runs."""
-  together = loop.fit(model, dataset(), sgd(), list(range(5)))
+  together = loop.fit(model, dataset(kind(model)), sgd(), list(range(5)))
   for seed in (0, 4):
-    alone = loop.fit(model, dataset(), sgd(), [seed])
+    alone = loop.fit(model, dataset(kind(model)), sgd(), [seed])
     jax.tree.map(
       lambda a, b, seed=seed: np.testing.assert_allclose(
         a[seed], b[0], atol=1e-6
@@ -300,7 +315,8 @@ def descend(model, batch, steps=400, data=None) -> Case:
   config = ml_collections.ConfigDict(adam | {'weight_decay': 0.0})
   tx = optimizer.make(config, steps)
   state, _ = start(model, data=data, tx=tx)
-  step = functools.partial(train.train_step, model=model, tx=tx)
+  objective = train.likelihood(model)
+  step = functools.partial(train.train_step, objective=objective, tx=tx)
   run = jax.jit(
     lambda state: jax.lax.scan(
       lambda state, _: step(state, batch), state, length=steps
@@ -311,7 +327,7 @@ def descend(model, batch, steps=400, data=None) -> Case:
 
 def check_overfit(model):
   """Sixteen rows are learnt by heart."""
-  rows = dataset().split('train')
+  rows = dataset(kind(model)).split('train')
   batch = train.Batch(*(jnp.asarray(a[:16]) for a in rows))
   c = descend(model, batch)
   assert -c.apply('log_prob', c.x, c.y).mean() < 0.1
@@ -324,7 +340,11 @@ def check_columns(model):
   """
   rank_N = np.random.default_rng(0).permutation(200) / 200
   y = rank_N[:, None] < np.array([0.1, 0.35, 0.65, 0.9])[None]
-  data = data_lib.from_arrays(np.zeros((200, D)), y, name='prevalences')
+  if kind(model) == 'multi-class':
+    y = np.eye(L)[np.searchsorted([0.1, 0.35, 0.65], rank_N, side='right')]
+  data = data_lib.from_arrays(
+    np.zeros((200, D)), y, name='prevalences', kind=kind(model)
+  )
   batch = train.Batch(*map(jnp.asarray, data.split('train')))
   c = descend(model, batch, steps=300, data=data)
   posterior = jax.jit(functools.partial(inference.exact, c.model))(
@@ -336,26 +356,33 @@ def check_columns(model):
 
 
 def check_gradients(c: Case):
-  """Gradients are finite, at extreme features and with labels missing too."""
+  """Gradients are finite, at extreme features, at extreme parameters too.
+
+  Labels are missing, and NaN where they are.
+  """
   rng = np.random.default_rng(0)
   mask = jnp.asarray(rng.random(c.y.shape) < 0.5, jnp.float32).at[0].set(0)
-  for scale in (1, 1e4):
 
-    def mean(params, scale=scale):
-      loss_B, weight_B = c.model.apply(
-        {'params': params, 'structure': c.variables['structure']},
-        c.x * scale,
-        c.y,
-        mask,
-        train=True,
-        method='loss',
-      )
-      return loss_B.sum() / weight_B.sum()
+  def mean(params, x):
+    loss_B, weight_B = c.model.apply(
+      {'params': params, 'structure': c.variables['structure']},
+      x,
+      jnp.where(mask > 0, c.y, jnp.nan),
+      mask,
+      train=True,
+      method='loss',
+    )
+    return loss_B.sum() / weight_B.sum()
 
-    loss, grads = jax.jit(jax.value_and_grad(mean))(c.variables['params'])
+  value_and_grad = jax.jit(jax.value_and_grad(mean))
+  for of_x, of_params in ((1, 1), (1e4, 1), (1, 1e3)):
+    params = jax.tree.map(
+      functools.partial(jnp.multiply, of_params), c.variables['params']
+    )
+    loss, grads = value_and_grad(params, c.x * of_x)
     assert np.isfinite(loss)
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
-    if scale == 1:
+    if of_x == of_params == 1:
       largest = max(np.abs(g).max() for g in jax.tree.leaves(grads))
       assert largest > 1e-4
 
@@ -365,12 +392,13 @@ def check_missing(c: Case):
   rng = np.random.default_rng(1)
   mask = jnp.asarray(rng.random(c.y.shape) < 0.6, jnp.float32)
   mask = mask.at[0].set(0).at[1].set(1)
-  other = jnp.where(mask > 0, c.y, 1 - c.y)
   loss_B, weight_B = c.apply('loss', c.x, c.y, mask)
-  for found, expected in zip(
-    c.apply('loss', c.x, other, mask), (loss_B, weight_B), strict=True
-  ):
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+  for other in (1 - c.y, jnp.nan):
+    hidden = jnp.where(mask > 0, c.y, other)
+    for found, expected in zip(
+      c.apply('loss', c.x, hidden, mask), (loss_B, weight_B), strict=True
+    ):
+      np.testing.assert_allclose(found, expected, atol=1e-6)
   assert loss_B[0] == weight_B[0] == 0
   assert weight_B[1] == 1
   if not isinstance(c.model, base.Ensemble):  # Its loss is a sum of losses.

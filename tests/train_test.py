@@ -126,7 +126,9 @@ def test_early_stopping_freezes_each_run_at_its_own_best(data):
     variables = jax.tree.map(lambda a, run=run: a[run], result.variables)
     valid = train.Batch(*data.split('valid'))
     np.testing.assert_allclose(
-      train.mean_loss(model, variables, valid), seen[best], rtol=1e-5
+      train.mean_loss(train.likelihood(model), variables, valid),
+      seen[best],
+      rtol=1e-5,
     )
     stopped.append(len(seen))
   assert len(set(stopped)) > 1
@@ -138,7 +140,11 @@ def test_padding_rows_change_nothing(data):
   )
   state, rows = contract.start(model)
   tx = optimizer.make(contract.sgd().optimizer, 1)
-  step = jax.jit(functools.partial(train.train_step, model=model, tx=tx))
+  step = jax.jit(
+    functools.partial(
+      train.train_step, objective=train.likelihood(model), tx=tx
+    )
+  )
   plain, _ = step(state, train.take(rows, jnp.arange(5)))
   padded, _ = step(state, train.take(rows, jnp.array([0, 1, 2, 3, 4, -1, -1])))
   jax.tree.map(
@@ -224,7 +230,8 @@ def test_a_last_step_that_explodes_is_an_error(data):
   model = build.model({'name': 'independent'}, {'name': 'MLP'}, 4)
   config = contract.sgd(epochs=1, batch_size=0)
   config.optimizer.lr = 1e39
-  with pytest.raises(InputError, match='not finite after the last step'):
+  match = r'parameters are not finite at step 0 \(epoch 1, seed 0, learning'
+  with pytest.raises(InputError, match=match):
     loop.fit(model, data, config, [0])
 
 

@@ -1,0 +1,105 @@
+"""Training and validation rows on their way to the devices."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlc import stream, train
+from mlc.data import batches
+
+# A chunk is compiled as one scan; between chunks a run can be saved or stopped.
+MAX_STEPS = 256
+VALID_ROWS = 4096
+
+
+class Chunk(NamedTuple):
+  """Some steps of an epoch: rows on the devices and positions among them."""
+
+  start: int
+  stop: int
+  rows: train.Batch
+  idx: Any  # where the plan wants it
+  idx_KxTxB: np.ndarray  # row numbers of the split, -1 = padding
+
+
+class Feed:
+  """All rows on the devices where they fit, else those of one chunk at a time.
+
+  Either way one program runs on (rows, positions among them).
+  """
+
+  def __init__(self, data, batch_size: int, seeds, plan, device_mib: float):
+    self.data, self.seeds, self.plan = data, seeds, plan
+    self.num_rows = len(data.splits['train'])
+    self.batch_size = batch_size or self.num_rows
+    self.num_steps = -(-self.num_rows // self.batch_size)
+    sizes = {
+      name: stream.device_bytes(data, name) for name in ('train', 'valid')
+    }
+    self.streamed = sum(sizes.values()) > device_mib * 2**20
+    pieces = -(-self.num_steps // MAX_STEPS)
+    if self.streamed:
+      # Two chunks are prepared while one is worked on.
+      step_bytes = sizes['train'] / self.num_rows * self.batch_size * len(seeds)
+      room = max(1, int(device_mib * 2**20 / 4 / step_bytes))
+      pieces = max(pieces, -(-self.num_steps // room))
+    # All chunks of one size, but for the last.
+    self.chunk_steps = -(-self.num_steps // pieces)
+    self._rows = {}
+
+  def _all_rows(self, name: str) -> train.Batch:
+    if name not in self._rows:
+      rows = train.Batch(*self.data.split(name))
+      self._rows[name] = self.plan.rows(rows)
+    return self._rows[name]
+
+  def sample(self) -> train.Batch:
+    """Two training rows, to initialise a model with."""
+    return train.Batch(*self.data.rows(self.data.splits['train'][:2]))
+
+  def epoch(self, number: int, step: int = 0) -> Iterator[Chunk]:
+    """The chunks of an epoch from `step` on; it must be where one begins."""
+    idx_KxTxB = np.stack(
+      [
+        batches.epoch_indices(self.num_rows, self.batch_size, seed, number)
+        for seed in self.seeds
+      ]
+    )
+    starts = range(step, self.num_steps, self.chunk_steps)
+
+    def prepare(start):
+      stop = min(start + self.chunk_steps, self.num_steps)
+      part = idx_KxTxB[:, start:stop]
+      if not self.streamed:
+        rows, local = self._all_rows('train'), part
+      else:
+        rows, local = self._streamed('train', part)
+      return Chunk(start, stop, rows, self.plan.shared_out(local), part)
+
+    if self.streamed:
+      return stream.prefetched(prepare, starts)
+    return map(prepare, starts)
+
+  def _streamed(self, name: str, idx):
+    """Only the rows of `idx`, and the positions of `idx` among them."""
+    numbers = self.data.splits[name]
+    rows, local = stream.chunk(lambda at: self.data.rows(numbers[at]), idx)
+    return self.plan.rows(rows), local
+
+  def valid(self) -> Iterator[tuple[train.Batch, Any]]:
+    """Pieces of the validation rows, with positions KxMxB; -1 = padding."""
+    total = len(self.data.splits['valid'])
+    size = min(total, VALID_ROWS)
+    idx_MxB = np.full(-(-total // size) * size, -1, np.int32)
+    idx_MxB[:total] = np.arange(total)
+    idx_KxMxB = np.broadcast_to(
+      idx_MxB.reshape(-1, size), (len(self.seeds), len(idx_MxB) // size, size)
+    )
+    if not self.streamed:
+      yield self._all_rows('valid'), self.plan.shared_out(idx_KxMxB)
+      return
+    for piece in range(idx_KxMxB.shape[1]):
+      part = idx_KxMxB[:, piece : piece + 1]
+      rows, local = self._streamed('valid', part)
+      yield rows, self.plan.shared_out(local)
