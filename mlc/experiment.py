@@ -72,11 +72,11 @@ def check(config, data) -> None:
   rows = train.Batch(*data.rows(data.splits['train'][:2]))
   for _, stage in stages.of(config):
     model = build.model(stage.model, config.encoder, data.num_labels)
-    build.objective(model, stage.train.loss, data)
+    objective = build.objective(model, stage.train.loss, data)
     if stage.train.optimizer.name == 'newton':
       convex.check(model, stage.train)
       continue
-    loop.check(stage.train, config.seeds, data)
+    loop.check(stage.train, config.seeds, data, objective)
     evaluate.selection(stage.train.select, model, rows, infer, batch_size=1)
     tx = optimizer.make(stage.train.optimizer, num_steps=1)
     variables = jax.eval_shape(

@@ -25,11 +25,16 @@ class Stopped(Exception):
   """Training was asked to stop, and what it had is saved."""
 
 
-def check(config, num_runs: int, data) -> None:
+def check(config, num_runs: int, data, objective=None) -> None:
   """Raises InputError for what `fit` could not do with `config`."""
   if not num_runs:
     raise InputError('no seeds: train at least one run, --config.seeds=1')
-  parallel.plan(config.parallel, num_runs, data.num_labels)
+  plan = parallel.plan(config.parallel, num_runs, data.num_labels)
+  if plan.splits_batches and getattr(objective, 'of_batch', False):
+    raise InputError(
+      f'loss {config.loss} is of a batch as a whole, and train.parallel='
+      f'{config.parallel} splits it: set train.parallel=jit or mesh'
+    )
   num_rows = len(data.splits['train'])
   batches.epoch_indices(num_rows, config.batch_size or num_rows, 0, 0)
   if config.compute not in ('float32', 'bfloat16'):
@@ -39,7 +44,7 @@ def check(config, num_runs: int, data) -> None:
   if config.patience < 0:
     raise InputError(f'patience {config.patience}: give 0 (none) or more')
   if config.optimizer.name == 'lbfgs' and (
-    config.batch_size or config.parallel.startswith('pmap')
+    config.batch_size or plan.splits_batches
   ):
     raise InputError(
       'lbfgs needs the whole objective in one place: set'
@@ -78,7 +83,7 @@ def fit(
   Raises InputError if no run stays finite, or for no seeds, or a batch size
   larger than the data.
   """
-  check(config, len(seeds), data)
+  check(config, len(seeds), data, objective)
   runs = session.Session(model, data, config, seeds, objective, select, given)
   if saved:
     runs.restore(saved)

@@ -113,7 +113,12 @@ def parse(how: str) -> tuple[str, dict[str, Any]]:
 
 
 class Plan:
-  """Where K runs stand and how their rows reach them: here, one device."""
+  """Where K runs stand and how their rows reach them: here, one device.
+
+  splits_batches: a program sees its device's share of a batch alone.
+  """
+
+  splits_batches = False
 
   def __init__(self, num_runs: int, num_labels: int):
     """What the options of a way decide; none here."""
@@ -146,6 +151,7 @@ class Pmap(Plan):
   def __init__(self, num_runs, num_labels, over='data', devices=0):
     self.devices = jax.local_devices()[: devices or None]
     self.over_runs = over == 'runs'
+    self.splits_batches = not self.over_runs
     if self.over_runs:
       _divides(num_runs, 'runs', len(self.devices), 'pmap')
 
@@ -256,6 +262,13 @@ def any_of(flag: bool) -> bool:
   if jax.process_count() == 1:
     return flag
   return bool(multihost_utils.process_allgather(np.array(flag)).any())
+
+
+def same_everywhere(number: int) -> bool:
+  """Whether all processes have the same `number`."""
+  if jax.process_count() == 1:
+    return True
+  return len(set(multihost_utils.process_allgather(np.array(number)))) == 1
 
 
 def _divides(number, axis, by, way):

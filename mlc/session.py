@@ -211,13 +211,18 @@ class Session:
   def restore(self, saved) -> None:
     """Goes on from the last of `saved`, if there is one."""
     found = saved.latest(self.like)
+    if not parallel.same_everywhere(found.step if found else -1):
+      raise InputError(
+        f'{saved.folder}: the processes of the run see different checkpoints:'
+        ' give them all the same folder'
+      )
     if found is None:
       return
     _, fits, about = found
     self.fits = self.plan.runs(fits)
     self.running = np.array(fits.running)
     self.epoch, self.step = about['epoch'], about['step']
-    self.loss_sum = np.array(about['loss_sum'])
+    self.loss_sum = np.array(about['loss_sum'], float)
     self.grad_norm = np.array(about['grad_norm'], np.float32)
     self.history, self.failures = about['history'], about['failures']
     self.earlier_seconds += about['seconds']

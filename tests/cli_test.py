@@ -102,7 +102,10 @@ def test_evaluate_gives_the_same_numbers_from_what_was_saved(finished):
     ('--config.chain.model.name=chian', "unknown model 'chian'; did you mean"),
     ('--config.chain.model.order=0,0', "order '0,0' of 14 labels"),
     ('--config.chain.inference=exat', 'did you mean: exact'),
-    ('--config.chain.train.parallel=mesh', 'did you mean: jit, pmap'),
+    ('--config.chain.train.parallel=pmpa', 'did you mean: pmap'),
+    ('--config.chain.train.loss=focla', 'did you mean: focal'),
+    ('--config.chain.train.loss=lsep', 'were given the true labels'),
+    ('--config.chain.train.select=macro_f2', 'did you mean: macro_f1'),
     ('--config.chain.train.optimizer.name=adam', 'did you mean: adamw'),
   ],
 )
