@@ -1,6 +1,6 @@
 """Training and validation rows on their way to the devices."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,7 +58,7 @@ class Feed:
     """Two training rows, to initialise a model with."""
     return train.Batch(*self.data.rows(self.data.splits['train'][:2]))
 
-  def epoch(self, number: int, step: int = 0) -> Iterator[Chunk]:
+  def epoch(self, number: int, step: int = 0) -> Generator[Chunk, None, None]:
     """The chunks of an epoch from `step` on; it must be where one begins."""
     idx_KxTxB = np.stack(
       [
@@ -78,13 +78,19 @@ class Feed:
       return Chunk(start, stop, rows, self.plan.shared_out(local), part)
 
     if self.streamed:
-      return stream.prefetched(prepare, starts)
-    return map(prepare, starts)
+      yield from stream.prefetched(prepare, starts)
+    else:
+      yield from map(prepare, starts)
 
-  def _streamed(self, name: str, idx):
+  def _streamed(self, name: str, idx_KxTxB):
     """Only the rows of `idx`, and the positions of `idx` among them."""
     numbers = self.data.splits[name]
-    rows, local = stream.chunk(lambda at: self.data.rows(numbers[at]), idx)
+    rows, local = stream.chunk(
+      lambda at: self.data.rows(numbers[at]),
+      idx_KxTxB,
+      # In validation all runs have the same.
+      size=min(idx_KxTxB.size, len(numbers)),
+    )
     return self.plan.rows(rows), local
 
   def valid(self) -> Iterator[tuple[train.Batch, Any]]:
@@ -101,5 +107,6 @@ class Feed:
       return
     for piece in range(idx_KxMxB.shape[1]):
       part = idx_KxMxB[:, piece : piece + 1]
-      rows, local = self._streamed('valid', part)
+      rows, local = self._streamed('valid', part[:1])
+      local = np.broadcast_to(local, part.shape)
       yield rows, self.plan.shared_out(local)

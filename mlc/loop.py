@@ -108,14 +108,16 @@ def _epochs(runs, config, saved, write, progress, stop):
   epochs, save_seconds = config.epochs, config.save_seconds
   saved_at = time.monotonic()
   while runs.epoch < epochs and runs.running.any():
-    for _ in runs.steps():
-      if saved and parallel.any_of(stop()):
-        runs.save(saved)
-        saved.wait()
-        raise Stopped
-      if saved and parallel.any_of(time.monotonic() - saved_at > save_seconds):
-        runs.save(saved)
-        saved_at = time.monotonic()
+    with contextlib.closing(runs.steps()) as steps:
+      for _ in steps:
+        due = time.monotonic() - saved_at > save_seconds
+        if saved and parallel.any_of(stop()):
+          runs.save(saved)
+          saved.wait()
+          raise Stopped
+        if saved and parallel.any_of(due):
+          runs.save(saved)
+          saved_at = time.monotonic()
     line, text = runs.judge()
     if write:
       write(runs.epoch, line)

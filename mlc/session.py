@@ -1,6 +1,7 @@
 """K runs in training, on the devices: what moves them and what they report."""
 
 from collections.abc import Callable, Iterator
+import contextlib
 import functools
 import time
 from typing import Any, NamedTuple
@@ -72,6 +73,8 @@ class Session:
     in_training = objective
     if config.compute == 'bfloat16':
       in_training = train.in_bfloat16(objective)
+    if frozen := config.optimizer.get('freeze'):
+      in_training = train.without_gradients(in_training, tuple(frozen))
     params_of = functools.partial(optimizer.eval_params, config.optimizer)
     step = functools.partial(
       train.train_step,
@@ -110,15 +113,21 @@ class Session:
     """Trains the rest of the epoch; yields where the position is consistent."""
     if self.step == 0:
       self.loss_sum = np.zeros(len(self.seeds))
-    for part in self.feed.epoch(self.epoch, self.step):
-      self.fits, scalars = self._chunk(self.fits, part.rows, part.idx)
-      scalars, running = self.plan.fetch((scalars, self.fits.running))
-      for run in np.flatnonzero(self.running & ~running):
-        self._fail(run, part, {name: a[run] for name, a in scalars.items()})
-      self.running, self.step = np.array(running), part.stop
-      self.loss_sum += scalars['loss'].sum(1, dtype=float)
-      self.grad_norm = scalars['grad_norm'][:, -1]
-      yield
+    # Closed at once where the loop ends early: a thread may be at work.
+    with contextlib.closing(self.feed.epoch(self.epoch, self.step)) as parts:
+      for part in parts:
+        self._take(part)
+        yield
+
+  def _take(self, part):
+    """The steps of one chunk."""
+    self.fits, scalars = self._chunk(self.fits, part.rows, part.idx)
+    scalars, running = self.plan.fetch((scalars, self.fits.running))
+    for run in np.flatnonzero(self.running & ~running):
+      self._fail(run, part, {name: a[run] for name, a in scalars.items()})
+    self.running, self.step = np.array(running), part.stop
+    self.loss_sum += scalars['loss'].sum(1, dtype=float)
+    self.grad_norm = scalars['grad_norm'][:, -1]
 
   def _fail(self, run, part, scalars):
     """Notes where `run` stopped being finite."""

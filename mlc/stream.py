@@ -28,17 +28,17 @@ def prefetched(
 
 
 def _prefetched(make, numbers, depth):
-  # One worker: chunks are made in order, and never two at a time in memory.
+  # One worker: chunks are made one after the other.
   pool = futures.ThreadPoolExecutor(1, thread_name_prefix='prefetch')
   try:
     ahead = collections.deque(
       pool.submit(make, number) for number in itertools.islice(numbers, depth)
     )
     while ahead:
-      chunk = ahead.popleft().result()
+      made = ahead.popleft().result()
       for number in itertools.islice(numbers, 1):
         ahead.append(pool.submit(make, number))
-      yield chunk
+      yield made
   finally:
     pool.shutdown(cancel_futures=True)
 

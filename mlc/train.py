@@ -94,6 +94,20 @@ def in_bfloat16(objective: Objective) -> Objective:
   return mixed
 
 
+def without_gradients(objective: Objective, names) -> Objective:
+  """`objective` as if the parameters below `names` were constants."""
+
+  def leaf(path, p):
+    frozen = any(getattr(key, 'key', None) in names for key in path)
+    return jax.lax.stop_gradient(p) if frozen else p
+
+  def held(variables, batch, **kwargs):
+    params = jax.tree_util.tree_map_with_path(leaf, variables['params'])
+    return objective(variables | {'params': params}, batch, **kwargs)
+
+  return held
+
+
 def _l2(params) -> jax.Array:
   """Half the squared norm of the parameters that are not biases."""
   squares = jax.tree.map(
