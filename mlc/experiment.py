@@ -85,6 +85,9 @@ def check(config, data) -> None:
     jax.eval_shape(
       functools.partial(infer, model), variables, rows.x, jax.random.key(0)
     )
+    rngs = {'dropout': jax.random.key(0)}
+    trace = functools.partial(objective, train=True, rngs=rngs)
+    jax.eval_shape(trace, variables, rows)
 
 
 def _variables(model, tx, structure, rows):

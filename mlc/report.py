@@ -15,11 +15,15 @@ from rich.console import Console
 import rich.table
 from rich.text import Text
 
-from mlc import logs, plots
+from mlc import plots, run_folder
 from mlc.errors import InputError, nearest
 from mlc.stats import METRICS, Cell, mean_std
 
 UNBOUNDED = 10_000  # columns of text
+NOT_PROPER = (
+  'proper no: trained by a loss that is no proper scoring rule, so its outputs'
+  ' are scores, not probabilities, and have no NLL.'
+)
 
 
 class Record(NamedTuple):
@@ -32,6 +36,7 @@ class Record(NamedTuple):
   metric: str
   values: tuple[float, ...]
   note: str = ''  # what an infinite value stands for: '37 rows'
+  proper: bool = True  # the model gives probabilities, not only scores
 
 
 class Row(NamedTuple):
@@ -58,11 +63,14 @@ class Table:
   columns: tuple[str, ...]
   cells: dict[tuple[Row, str], Cell]
   footnotes: tuple[str, ...]
+  improper: frozenset[Row] = frozenset()
 
   @property
   def heads(self) -> tuple[str, ...]:
     """Titles of the columns of names."""
-    return self._names(Row('data set', 'model', 'inference', 'decision'))
+    return self._names(
+      Row('data set', 'model', 'inference', 'decision'), 'proper'
+    )
 
   @property
   def titles(self) -> list[str]:
@@ -74,7 +82,8 @@ class Table:
     seeds = sorted({len(cell.values) for cell in self.cells.values()} - {1})
     of = f'mean ± std over {"-".join(map(str, seeds))} seeds; ' if seeds else ''
     legend = f'best of each column {mark}; ↓ lower is better, ↑ higher.'
-    return [of + legend, *self.footnotes]
+    marks = [NOT_PROPER] if self.improper else []
+    return [of + legend, *marks, *self.footnotes]
 
   def markdown(self) -> str:
     """A GitHub table, legible as plain text too."""
@@ -143,10 +152,11 @@ class Table:
     """Long form, full precision; `seeds` says how many values there are."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator='\n')
-    writer.writerow([*Row._fields, 'metric', 'mean', 'std', 'seeds'])
+    head = self._marked(Row._fields, 'proper')
+    writer.writerow([*head, 'metric', 'mean', 'std', 'seeds'])
     for (row, metric), cell in self.cells.items():
-      values = cell.values
-      writer.writerow([*row, metric, *mean_std(values), len(values)])
+      names, values = self._marked(row, self._proper(row)), cell.values
+      writer.writerow([*names, metric, *mean_std(values), len(values)])
     return file.getvalue()
 
   def png(self) -> bytes:
@@ -183,9 +193,17 @@ class Table:
     rest = dataclasses.replace(self, columns=self.columns[half:], title='')
     return first._fitting(room, plain) + rest._fitting(room, plain)
 
-  def _names(self, row: Row) -> tuple[str, ...]:
+  def _proper(self, row: Row) -> str:
+    return 'no' if row in self.improper else 'yes'
+
+  def _marked(self, names: Sequence[str], proper: str) -> tuple[str, ...]:
+    """`proper` put behind the model, where a row of the table is not."""
+    return (*names[:2], *([proper] if self.improper else []), *names[2:])
+
+  def _names(self, row: Row, proper: str = '') -> tuple[str, ...]:
     """The row's names, the data set only where there are several."""
-    return row[len({row.dataset for row in self.rows}) == 1 :]
+    names = self._marked(row, proper or self._proper(row))
+    return names[len({row.dataset for row in self.rows}) == 1 :]
 
   def _texts(self, row: Row, sep: str = ' ± ') -> list[tuple[str, bool]]:
     """(text, best) of each column."""
@@ -212,19 +230,21 @@ class Table:
     for title in self.titles:
       title = title.replace(' ', '\n', -1 if narrow else 1)
       table.add_column(title, justify='right', overflow='fold')
-    above = Row('', '', '', '')
+    above, names_above = Row('', '', '', ''), ()
     for row in self.rows:
       if above.model and row[:2] != above[:2]:
         table.add_row()
       # A name is said where it changes; the decision on every line.
-      said = [row[: i + 1] == above[: i + 1] for i in range(3)] + [False]
-      names = Row(*('' if s else n for s, n in zip(said, row, strict=True)))
+      *names, decision = full = self._names(row)
+      for i in range(len(names)):
+        if full[: i + 1] == names_above[: i + 1]:
+          names[i] = ''
       texts = [
         Text('*' * (best and plain) + text, 'bold' if best else '')
         for text, best in self._texts(row, sep)
       ]
-      table.add_row(*map(Text, stack(self._names(names))), *texts)
-      above = row
+      table.add_row(*map(Text, stack([*names, decision])), *texts)
+      above, names_above = row, full
     return table
 
 
@@ -235,12 +255,19 @@ def build(
 
   Best is by data set and by the mean as printed: ties are all marked, inf and
   nan never. Raises InputError for no record, a cell given twice or without a
-  value, and an unknown metric.
+  value, and an unknown metric. The NLL of a model that gives no probabilities
+  is left out: beside the others it would say how far its scores are from being
+  calibrated, and read as how badly the model fits.
   """
+  improper = set()
   cells: dict[tuple[Row, str], Cell] = {}
   rivals: dict[tuple[str, str], list[float]] = {}
   for record in records:
     row, metric = Row(*record[:4]), record.metric
+    if not record.proper:
+      improper.add(row)
+    if metric == 'nll' and not record.proper:
+      continue
     if metric not in METRICS:
       raise nearest(metric, METRICS, 'metric')
     if (row, metric) in cells or not record.values:
@@ -260,7 +287,9 @@ def build(
     cells[row, metric] = cell._replace(best=float(cell.mean) == best)
   rows = tuple(dict.fromkeys(row for row, _ in cells))
   columns = tuple(dict.fromkeys(metric for _, metric in cells))
-  return Table(title, rows, columns, cells, tuple(footnotes))
+  return Table(
+    title, rows, columns, cells, tuple(footnotes), frozenset(improper)
+  )
 
 
 def write(
@@ -281,7 +310,7 @@ def write(
     'table.png': table.png(),
   }
   for name, content in files.items():
-    logs.atomic_write(pathlib.Path(workdir) / name, content)
+    run_folder.atomic_write(pathlib.Path(workdir) / name, content)
   return table
 
 
