@@ -40,7 +40,8 @@ def written_out(x) -> jax.Array:
     return x
   ids_BxZ, values_BxZ = _lookups(x)
   rows_Bx1 = jnp.arange(len(x.dense))[:, None]
-  rest = jnp.zeros((len(x.dense), x.width - x.dense.shape[1]))
+  shape = len(x.dense), x.width - x.dense.shape[1]
+  rest = jnp.zeros(shape, values_BxZ.dtype)
   rest = rest.at[rows_Bx1, ids_BxZ].add(values_BxZ)
   return jnp.concatenate([x.dense, rest], axis=1)
 

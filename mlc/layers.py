@@ -9,11 +9,13 @@ class LabelTokens(nn.Module):
   """What a label decoder reads: the label before, and which label is next.
 
   token_t = value of label order[t-1] (a start token if t = 0) + query of label
-  order[t]. A value in [0, 1] lies between the embeddings of 0 and of 1.
+  order[t]. A value in [0, 1] lies between the embeddings of 0 and of 1;
+  with `unknown`, NaN has an embedding of its own.
   """
 
   num_labels: int
   width: int
+  unknown: bool = False
 
   def setup(self):
     init = nn.initializers.normal(1.0)
@@ -22,12 +24,21 @@ class LabelTokens(nn.Module):
     self.on_LxH = self.param('on_embedding', init, shape)
     self.query_LxH = self.param('query_embedding', init, shape)
     self.start_H = self.param('start_embedding', init, shape[1:])
+    if self.unknown:
+      self.unknown_LxH = self.param('unknown_embedding', init, shape)
 
   def __call__(self, y_BxL, order_L):
     """-> BxTxH, T = L tokens in the order of prediction."""
-    y_BxTx1 = y_BxL[:, order_L[:-1], None]
-    off_TxH, on_TxH = self.off_LxH[order_L[:-1]], self.on_LxH[order_L[:-1]]
+    before_T = order_L[:-1]
+    y_BxTx1 = y_BxL[:, before_T, None].astype(self.off_LxH.dtype)
+    unknown_BxTx1 = jnp.isnan(y_BxTx1)
+    if self.unknown:
+      y_BxTx1 = jnp.where(unknown_BxTx1, 0, y_BxTx1)
+    off_TxH, on_TxH = self.off_LxH[before_T], self.on_LxH[before_T]
     value_BxTxH = (1 - y_BxTx1) * off_TxH[None] + y_BxTx1 * on_TxH[None]
+    if self.unknown:
+      unknown_TxH = self.unknown_LxH[before_T]
+      value_BxTxH = jnp.where(unknown_BxTx1, unknown_TxH[None], value_BxTxH)
     start_Bx1xH = jnp.broadcast_to(self.start_H, (len(y_BxL), 1, self.width))
     token_BxTxH = jnp.concatenate([start_Bx1xH, value_BxTxH], axis=1)
     return token_BxTxH + self.query_LxH[order_L][None]
@@ -73,6 +84,7 @@ class Block(nn.Module):
   def setup(self):
     shape = (self.heads, self.width // self.heads)
     self.norm_attention, self.norm_mlp = nn.LayerNorm(), nn.LayerNorm()
+    # Not one projection that is cut in three: that was slower on a CPU.
     self.query = nn.DenseGeneral(shape)
     self.key = nn.DenseGeneral(shape)
     self.value = nn.DenseGeneral(shape)
@@ -105,6 +117,7 @@ class Block(nn.Module):
     )
     return self._mlp(h_BxH + self.out(mixed)[:, 0]), (keys, values)
 
-  def empty_cache(self, batch: int, tokens: int):
-    shape = (batch, tokens, self.heads, self.width // self.heads)
-    return jnp.zeros(shape), jnp.zeros(shape)
+  def empty_cache(self, h_BxH, tokens: int):
+    """Of the dtype of h, the input of the first step."""
+    shape = (len(h_BxH), tokens, self.heads, self.width // self.heads)
+    return (jnp.zeros(shape, h_BxH.dtype),) * 2

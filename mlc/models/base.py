@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mlc import losses
+from mlc import losses, missing
 from mlc.errors import InputError
 
 
@@ -88,16 +88,24 @@ class Autoregressive(LabelModel):
   order: 'given' (label 0 first), 'random' (drawn at init), or '2,0,1': the
     labels in the order of prediction. y, logits and answers keep their
     ORIGINAL columns.
+  missing: what the loss makes of missing labels, 'complete', 'marginal' or
+    'unknown' (see mlc/missing.py). At prediction time nothing is unknown.
   """
 
   order: str = 'given'
+  missing: str = 'complete'
 
   capability: ClassVar[str] = 'steps'
   # Does the carry depend on the labels chosen alone, not on x? Enumeration
   # then holds it once for the whole batch, and `step` gets it with B = 1.
   carry_is_prefix: ClassVar[bool] = False
+  # Does `logits` take NaN in y for a label that is not known?
+  feeds_unknown: ClassVar[bool] = False
 
   def setup(self):
+    missing.check(self)
+    # An independent model's cells sum missing labels out as they are.
+    self.sums_out = self.missing == 'marginal' and not self.independent
     self.order_L = self.variable('structure', 'order', self._draw_order).value
     self.constant_L = self.variable(
       'structure', 'constant', lambda: jnp.full(self.num_labels, jnp.nan)
@@ -125,11 +133,16 @@ class Autoregressive(LabelModel):
     return jnp.array(order)
 
   def logits(self, h, y_BxL) -> jax.Array:
-    """BxL, in original columns; column l sees only labels before l in order."""
+    """BxL, in original columns; column l sees only labels before l in order.
+
+    In any float dtype: what is made of logits is float32.
+    """
     raise NotImplementedError
 
   def counted(self, mask_BxL) -> jax.Array:
     """BxL: 1 where a label and all the labels it looks at are observed."""
+    if self.missing == 'unknown':
+      return mask_BxL
     # A label that is constant in training tells the others nothing, and may
     # be missing throughout: it takes none of them along.
     known_BxL = jnp.where(jnp.isnan(self.constant_L)[None], mask_BxL, 1.0)
@@ -137,18 +150,51 @@ class Autoregressive(LabelModel):
     return mask_BxL * self.to_labels(known_BxT)
 
   def _pin(self, logits, constant):
+    """float32, and the constant where there is one."""
+    logits = logits.astype(jnp.float32)
     return jnp.where(jnp.isnan(constant), logits, constant)
 
-  def _nll(self, h, y_BxL):
-    logits_BxL = self._pin(self.logits(h, y_BxL), self.constant_L[None])
-    return losses.bce(logits_BxL, y_BxL)
+  def _pinned(self, h, y_BxL):
+    return self._pin(self.logits(h, y_BxL), self.constant_L[None])
+
+  def cells(self, x, y_BxL, mask_BxL, *, train: bool = False):
+    """(logits_BxL, counted_BxL): each label's logit under teacher forcing.
+
+    Of an independent model these are scores, which depend on no label.
+    counted: 1 where the cell belongs in a loss. y where the mask is 0 is not
+    looked at.
+    """
+    if self.sums_out:
+      raise InputError(
+        "missing='marginal' sums over label sets, which only the likelihood"
+        " can: use the loss 'likelihood', or missing='complete'"
+      )
+    blank = jnp.nan if self.missing == 'unknown' else 0.0
+    y_BxL = jnp.where(mask_BxL > 0, y_BxL, blank)
+    h = self.encode(x, train=train)
+    return self._pinned(h, y_BxL), self.counted(mask_BxL)
+
+  def log_prob_given(self, h, y_BxL):
+    """Log p(y | h) -> B, h the encoding of x."""
+    y_BxL = y_BxL.astype(jnp.float32)
+    return -losses.bce(self._pinned(h, y_BxL), y_BxL).sum(-1)
 
   def log_prob(self, x, y_BxL):
-    return -self._nll(self.encode(x), y_BxL.astype(jnp.float32)).sum(-1)
+    return self.log_prob_given(self.encode(x), y_BxL)
 
   def loss(self, x, y_BxL, mask_BxL, *, train: bool = False):
-    counted_BxL = self.counted(mask_BxL)
-    nll_BxL = self._nll(self.encode(x, train=train), y_BxL)
+    known_BxL = jnp.where(mask_BxL > 0, y_BxL, 0.0)
+    if self.sums_out:
+      log_prob_B = missing.observed_log_prob(
+        self,
+        self.encode(x, train=train),
+        known_BxL,
+        mask_BxL,
+        all_label_sets(self.num_labels),
+      )
+      return -log_prob_B * mask_BxL.any(-1), mask_BxL.mean(-1)
+    logits_BxL, counted_BxL = self.cells(x, y_BxL, mask_BxL, train=train)
+    nll_BxL = losses.bce(logits_BxL, known_BxL)
     return (nll_BxL * counted_BxL).sum(-1), counted_BxL.mean(-1)
 
   def begin(self, x):
@@ -220,17 +266,18 @@ class Energy(LabelModel):
     ).value
 
   def score(self, h, y_UxL) -> jax.Array:
-    """BxU: unnormalised log probability of each label set."""
+    """BxU: unnormalised log probability of each label set, any float dtype."""
     raise NotImplementedError
 
   def log_probs(self, x, *, train: bool = False) -> jax.Array:
     """BxU: log p of each label set of the support."""
     h = self.encode(x, train=train)
-    return jax.nn.log_softmax(self.score(h, self.support_UxL), axis=-1)
+    score_BxU = self.score(h, self.support_UxL).astype(jnp.float32)
+    return jax.nn.log_softmax(score_BxU, axis=-1)
 
   def _agree(self, y_BxL, mask_BxL):
     """BxU: True where y agrees with the label set in all observed labels."""
-    y_BxL = y_BxL.astype(jnp.float32)
+    y_BxL = jnp.where(mask_BxL > 0, y_BxL, 0.0)
     support_UxL = self.support_UxL.astype(jnp.float32)
     # A count of agreements by two matrix products, so nothing is BxUxL.
     agree_BxU = (mask_BxL * y_BxL) @ support_UxL.T + (

@@ -22,6 +22,7 @@ class Model(base.Autoregressive):
   hidden: int = 0
 
   carry_is_prefix: ClassVar[bool] = True
+  feeds_unknown: ClassVar[bool] = True
 
   def setup(self):
     super().setup()
@@ -32,8 +33,10 @@ class Model(base.Autoregressive):
     shape = (self.num_labels, self.num_labels, width)
     init = nn.initializers.lecun_normal(in_axis=0, out_axis=(1, 2))
     self.kernel_LxLxH = self.param('label_kernel', init, shape)
+    if self.missing == 'unknown':
+      self.unknown_LxLxH = self.param('unknown_kernel', init, shape)
     rank_L = jnp.argsort(self.order_L)
-    self.before_LxL = (rank_L[:, None] < rank_L[None]).astype(jnp.float32)
+    self.before_LxL = rank_L[:, None] < rank_L[None]
     if self.hidden:
       init = nn.initializers.lecun_normal(in_axis=1, out_axis=())
       self.out_LxH = self.param('out_kernel', init, shape[1:])
@@ -44,13 +47,22 @@ class Model(base.Autoregressive):
   def _features(self, h):
     return self.from_h(h).reshape(len(h), self.num_labels, -1)
 
-  def _masked_kernel(self):
-    return self.kernel_LxLxH * self.before_LxL[..., None]
+  def _before(self, kernel_LxLxH):
+    return kernel_LxLxH * self.before_LxL[..., None].astype(kernel_LxLxH.dtype)
+
+  def _from_labels(self, y_BxL, kernel_LxLxH):
+    kernel_LxLxH = self._before(kernel_LxLxH)
+    # Not the other way round: the product is in the kernel's precision.
+    y_BxL = y_BxL.astype(kernel_LxLxH.dtype)
+    return jnp.einsum('bj,jlh->blh', y_BxL, kernel_LxLxH)
 
   def logits(self, h, y_BxL):
-    hidden_BxLxH = self._features(h) + jnp.einsum(
-      'bj,jlh->blh', y_BxL, self._masked_kernel()
-    )
+    hidden_BxLxH = self._features(h)
+    if self.missing == 'unknown':
+      unknown_BxL = jnp.isnan(y_BxL)
+      hidden_BxLxH += self._from_labels(unknown_BxL, self.unknown_LxLxH)
+      y_BxL = jnp.where(unknown_BxL, 0, y_BxL)
+    hidden_BxLxH += self._from_labels(y_BxL, self.kernel_LxLxH)
     if not self.hidden:
       return hidden_BxLxH[..., 0]
     out_BxL = jnp.einsum('blh,lh->bl', nn.gelu(hidden_BxLxH), self.out_LxH)
@@ -62,7 +74,8 @@ class Model(base.Autoregressive):
   def step(self, memory, carry, prev_B, step):
     y_BxL = self.feed(carry, prev_B, step)
     label = self.order_L[step]
-    hidden_BxH = memory[:, label] + y_BxL @ self._masked_kernel()[:, label]
+    kernel_LxH = self._before(self.kernel_LxLxH)[:, label]
+    hidden_BxH = memory[:, label] + y_BxL.astype(kernel_LxH.dtype) @ kernel_LxH
     if not self.hidden:
       return y_BxL, hidden_BxH[:, 0]
     logit_B = nn.gelu(hidden_BxH) @ self.out_LxH[label] + self.bias_L[label]

@@ -1,5 +1,7 @@
 """GRU label decoder: label l looks at a state that has read all before it."""
 
+from typing import ClassVar
+
 from flax import linen as nn
 import jax.numpy as jnp
 
@@ -13,15 +15,21 @@ class Model(base.Autoregressive):
   token_t holds the label before, the label to predict and h(x), so that the
   state need not remember x. Trained by teacher forcing. Cost of training and
   of decoding one prefix: L steps of width^2 each.
+  remat: steps keep their state only, and are run again for the gradient.
   Source: Nam et al. (NIPS 2017), Sect. 3 (recurrent chain over binary labels);
   GRU: Cho et al. (EMNLP 2014), Sect. 2.3.
   """
 
   width: int = 64
+  remat: bool = False
+
+  feeds_unknown: ClassVar[bool] = True
 
   def setup(self):
     super().setup()
-    self.tokens = layers.LabelTokens(self.num_labels, self.width)
+    self.tokens = layers.LabelTokens(
+      self.num_labels, self.width, unknown=self.missing == 'unknown'
+    )
     self.context = nn.Dense(self.width)
     self.first_state = nn.Dense(self.width)
     self.cell = nn.GRUCell(self.width)
@@ -30,8 +38,12 @@ class Model(base.Autoregressive):
   def logits(self, h, y_BxL):
     token_BxTxH = self.tokens(y_BxL, self.order_L)
     token_BxTxH += self.context(h)[:, None]
+
+    def read(cell, state_BxH, token_BxH):
+      return cell(state_BxH, token_BxH)
+
     run = nn.scan(
-      lambda cell, state, token: cell(state, token),
+      nn.remat(read, prevent_cse=False) if self.remat else read,
       variable_broadcast='params',
       split_rngs={'params': False},
       in_axes=1,

@@ -1,5 +1,7 @@
 """Causal transformer over labels: label l attends to every label before it."""
 
+from typing import ClassVar
+
 from flax import linen as nn
 import jax.numpy as jnp
 
@@ -13,6 +15,7 @@ class Model(base.Autoregressive):
   token_t holds the label before, the label to predict and h(x). Trained by
   teacher forcing. Cost of training: L tokens of width^2 and L^2 of width; of
   one step of one prefix, with cached keys and values: width^2 + L width.
+  remat: blocks keep their inputs only, and are run again for the gradient.
   Source: Vaswani et al. (NIPS 2017), Sect. 3; over labels: Yang et al. (ACL
   2019), Sect. 3.
   """
@@ -20,14 +23,18 @@ class Model(base.Autoregressive):
   width: int = 64
   heads: int = 4
   depth: int = 2
+  remat: bool = False
+
+  feeds_unknown: ClassVar[bool] = True
 
   def setup(self):
     super().setup()
-    self.tokens = layers.LabelTokens(self.num_labels, self.width)
+    self.tokens = layers.LabelTokens(
+      self.num_labels, self.width, unknown=self.missing == 'unknown'
+    )
     self.context = nn.Dense(self.width)
-    self.blocks = [
-      layers.Block(self.width, self.heads) for _ in range(self.depth)
-    ]
+    block = nn.remat(layers.Block) if self.remat else layers.Block
+    self.blocks = [block(self.width, self.heads) for _ in range(self.depth)]
     self.norm = nn.LayerNorm()
     self.readout = layers.Readout(self.num_labels)
 
@@ -39,10 +46,11 @@ class Model(base.Autoregressive):
     return self.to_labels(self.readout(self.norm(h_BxTxH), self.order_L))
 
   def start(self, h):
+    h_BxH = self.context(h)
     caches = [
-      block.empty_cache(len(h), self.num_labels) for block in self.blocks
+      block.empty_cache(h_BxH, self.num_labels) for block in self.blocks
     ]
-    return self.context(h), caches
+    return h_BxH, caches
 
   def step(self, memory, carry, prev_B, step):
     h_BxH = memory + self.tokens.step(prev_B, step, self.order_L)
