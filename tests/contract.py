@@ -270,16 +270,18 @@ def check_eager(c: Case):
     )
 
 
-def check_pmap(model):
+def check_devices(model):
   """Eight devices give the parameters of one, on a batch that needs padding."""
   assert jax.local_device_count() == 8
-  one = loop.fit(model, dataset(kind(model)), sgd(), [0])
-  eight = loop.fit(model, dataset(kind(model)), sgd(parallel='pmap'), [0])
-  jax.tree.map(
-    functools.partial(np.testing.assert_allclose, atol=1e-6),
-    one.variables,
-    eight.variables,
-  )
+  data = dataset(kind(model))
+  one = loop.fit(model, data, sgd(), [0])
+  for how in ('pmap', 'mesh(data=4, label=2)'):
+    eight = loop.fit(model, data, sgd(parallel=how), [0])
+    jax.tree.map(
+      functools.partial(np.testing.assert_allclose, atol=1e-6),
+      one.variables,
+      eight.variables,
+    )
   return one
 
 

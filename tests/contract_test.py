@@ -64,7 +64,7 @@ def test_training(check, name):
 @pytest.mark.parametrize('name', NAMES)
 @pytest.mark.xdist_group('devices')
 def test_eight_devices_train_as_one(name):
-  contract.check_pmap(model(name))
+  contract.check_devices(model(name))
 
 
 @pytest.mark.parametrize('name', NAMES)

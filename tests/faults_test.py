@@ -146,4 +146,4 @@ def test_fault_of_training_is_caught(cls, check, fields):
 @pytest.mark.xdist_group('devices')
 def test_mean_of_means_is_caught():
   with pytest.raises(AssertionError):
-    contract.check_pmap(contract.make(MeanOfMeans))
+    contract.check_devices(contract.make(MeanOfMeans))

@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 from sklearn import metrics as sk_metrics
 
-from mlc import build, checkpoint, evaluate, feed, loop, train
+from mlc import build, checkpoint, evaluate, feed, loop, runs, train
 from mlc import data as data_lib
 from mlc.errors import InputError
 from mlc.models import chain, independent
@@ -29,8 +29,10 @@ def model():
 
 
 def config(**changes):
-  changes = {'epochs': 6, 'batch_size': 7, 'patience': 2} | changes
-  return contract.sgd(**changes)
+  """At this rate the runs stop early, each at an epoch of its own."""
+  fast = dict(contract.sgd().optimizer) | {'lr': 1.0}
+  changes = {'patience': 2, 'optimizer': fast} | changes
+  return contract.sgd(**({'epochs': 9, 'batch_size': 7} | changes))
 
 
 class Cut:
@@ -59,6 +61,12 @@ def whole(model):
       model, contract.dataset(), config(), SEEDS, log=collect(lines)
     )
   assert lines == result.history
+  ends = [
+    sum(line['valid_loss'][run] is not None for line in lines)
+    for run in range(3)
+  ]
+  # The cut at 14 comes after the first has stopped and before the others.
+  assert min(ends) == 3 and sorted(ends)[1] > 4
   return result
 
 
@@ -73,7 +81,7 @@ def collect(lines):
   return log
 
 
-@pytest.mark.parametrize('chances', [[1], [2], [3], [4], [7], [1, 1, 2, 5]])
+@pytest.mark.parametrize('chances', [[1], [3], [4], [14], [1, 1, 2, 11]])
 def test_cut_anywhere_and_gone_on_with_ends_the_same(
   model, whole, short_chunks, tmp_path, chances
 ):
@@ -129,7 +137,7 @@ def test_a_run_goes_on_on_another_number_of_devices(model, whole, tmp_path):
       saved=saved,
     )
   jax.tree.map(
-    functools.partial(np.testing.assert_allclose, atol=1e-6),
+    functools.partial(np.testing.assert_allclose, atol=1e-5),
     result.variables,
     whole.variables,
   )
@@ -156,6 +164,38 @@ def test_the_feed_streams_when_the_rows_are_too_many(model):
   assert not fed(1.0).streamed
   assert fed(0.002).streamed
   assert fed(0.002).chunk_steps < fed(1.0).chunk_steps
+
+
+@pytest.mark.parametrize('running, poison', [(False, 0.0), (True, np.nan)])
+def test_a_run_that_has_stopped_or_explodes_keeps_its_state(
+  model, running, poison
+):
+  state, rows = contract.start(model)
+  fit = runs.Fit(
+    state=state,
+    best_params=state.params,
+    best_score=jnp.array(1.0),
+    since_best=jnp.array(0),
+    running=jnp.array(running),
+  )
+
+  def step(state, batch, axis_name):
+    moved = jax.tree.map(lambda p: p + 1 + poison, state.params)
+    scalars = {'loss': jnp.array(1.0), 'grad_norm': jnp.array(1.0)}
+    return state.replace(params=moved, step=state.step + 1), scalars
+
+  idx_TxB = jnp.zeros((2, 3), jnp.int32)
+  after, _ = runs.chunk(fit, rows, idx_TxB, None, step=step)
+  same(after.state, fit.state)
+  assert not after.running
+  # But for that it would have moved.
+  sound = fit.replace(running=jnp.array(True))
+  moved, _ = runs.chunk(
+    sound, rows, idx_TxB, None, step=lambda s, b, axis_name: (
+      s.replace(step=s.step + 1), step(s, b, axis_name)[1]
+    ),
+  )  # fmt: skip
+  assert int(moved.state.step) == 2 and bool(moved.running)
 
 
 @pytest.fixture(scope='module')
@@ -196,7 +236,7 @@ def test_a_run_that_is_not_finite_stops_alone(model, poisoned, tmp_path):
   at = int(np.argmax((data.splits['train'][idx_TxB] == marker).any(1)))
   rows = data.splits['train'][idx_TxB[at]]
   assert f'not finite at step {at} (epoch 1, seed 1' in result.failures[1]
-  assert 'learning rate 0.05' in result.failures[1]
+  assert 'learning rate 1,' in result.failures[1]
   assert ', '.join(map(str, rows)) in result.failures[1]
   assert result.history[0]['valid_loss'][1] is None
   # It keeps the last parameters that were good: here those it began with.
@@ -259,7 +299,7 @@ def test_a_given_encoder_that_is_frozen_stays_as_it_was():
   chains = loop.fit(
     contract.make(chain.Model),
     data,
-    config(optimizer=frozen),
+    config(optimizer=frozen, epochs=3),
     SEEDS,
     given=given,
   ).variables['params']
