@@ -1,8 +1,9 @@
-"""Times ours beside a peer, each in fresh processes, and prints the ratios.
+"""Times ours beside a peer in fresh processes, and prints the ratios.
 
-python -m experiments.bench --suite=data --workdir=runs/bench
+python -m experiments.bench --suite=training --workdir=runs/bench
 """
 
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -13,55 +14,122 @@ from absl import flags
 
 from experiments import main as main_lib
 from experiments import suites
-from mlc import logs
+from mlc import run_folder
 from mlc.errors import InputError
 
-SUITE = flags.DEFINE_enum('suite', None, ['data'], 'What to measure.')
+SUITE = flags.DEFINE_enum('suite', None, suites.names(), 'What to measure.')
+ONLY = flags.DEFINE_string('only', '', 'The cases with this in their name.')
 RUNS = flags.DEFINE_integer(
-  'runs', 3, 'Processes a side; the fastest counts.', lower_bound=1
+  'runs',
+  3,
+  'Processes a side, of which the fastest counts; or rounds of the two sides'
+  ' in turns in one process, of which the median counts.',
+  lower_bound=1,
+)
+THREADS = flags.DEFINE_integer(
+  'threads', 2, 'Cores that each process may use.', lower_bound=1
+)
+
+PEERS = ('scikit-learn', 'torch', 'liac-arff', 'iterative-stratification')
+
+HEADER = (
+  f'{"":48}{"seconds":>9}{"compile":>9}{"peer s":>9}{"ratio":>8}'
+  f'{"min - max":>15}{"MiB":>7}  peer'
 )
 
 
-def fastest(number: int, whose: str) -> dict[str, float]:
-  """Seconds, and peak MiB of the whole process, of one side of a case."""
-  code = f'from experiments import suites; suites.measure({SUITE.value!r}, '
-  command = [sys.executable, '-c', f'{code}{number}, {whose!r})']
-  results = []
-  for _ in range(RUNS.value):
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-      # A process that is killed says nothing.
-      said = done.stderr.strip() or f'exit status {done.returncode}'
-      raise InputError(
-        f'case {number} of {SUITE.value}, {whose}: {said.splitlines()[-1]}'
-      )
-    results.append(json.loads(done.stdout.splitlines()[-1]))
+def process(number: int, name: str, whose: str) -> dict:
+  """What one fresh process measured of a case."""
+  code = (
+    f'from experiments import suites; suites.measure({SUITE.value!r}, {number},'
+    f' {whose!r}, rounds={RUNS.value}, threads={THREADS.value})'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, check=False
+  )
+  if done.returncode:
+    # A process that is killed says nothing.
+    said = done.stderr.strip() or f'exit status {done.returncode}'
+    said = said.splitlines()[-1].removeprefix('mlc.errors.InputError: ')
+    raise InputError(f'{name}, {whose}: {said}')
+  return json.loads(done.stdout.splitlines()[-1])
+
+
+def fastest(number: int, name: str, whose: str) -> dict:
+  """Of RUNS processes, each with one side of a case."""
+  results = [process(number, name, whose) for _ in range(RUNS.value)]
   return min(results, key=lambda result: result['seconds'])
 
 
+def result(number: int, case: suites.Case | suites.SideBySide) -> dict:
+  """The line of a case in the JSON lines."""
+  about: dict = {'case': case.name}
+  if isinstance(case, suites.SideBySide):
+    return about | process(number, case.name, 'both')
+  about['ours'] = ours = fastest(number, case.name, 'ours')
+  if case.peer:
+    peer = fastest(number, case.name, 'peer')
+    about['peer'] = {'name': case.peer_name} | peer
+    about['ratio'] = peer['seconds'] / ours['seconds']
+  return about
+
+
+def row(about: dict) -> str:
+  """The row of a case in the table."""
+  ours, peer = about['ours'], about.get('peer', {})
+  low, high = about.get('ratio_range', (None, None))
+  cells = [
+    f'{about["case"]:48}{ours["seconds"]:9.3f}',
+    f'{ours["compile_seconds"]:9.2f}' if ours['compile_seconds'] else ' ' * 9,
+    f'{peer["seconds"]:9.3f}' if peer else ' ' * 9,
+    f'{about["ratio"]:8.2f}' if peer else ' ' * 8,
+    f'{low:8.2f} -{high:5.2f}' if low is not None else ' ' * 15,
+    f'{about.get("mib", ours.get("mib")):7.0f}',
+    f'  {peer.get("name", about.get("missing", ""))}',
+    f' ({peer["mib"]:.0f} MiB)' if 'mib' in peer else '',
+  ]
+  return ''.join(cells).rstrip()
+
+
+def versions() -> dict[str, str]:
+  """Of the peers' packages, those that are installed."""
+  found = importlib.metadata.distributions()
+  return {d.name: d.version for d in found if d.name in PEERS}
+
+
 def main(_):
-  """One line a case; the same as JSON in the work folder."""
-  print(f'{"":46}{"seconds":>9}{"MiB":>7}{"peer s":>9}{"MiB":>7}{"ratio":>8}')
-  results = []
-  for number, case in enumerate(suites.cases(str(SUITE.value))):
-    ours = fastest(number, 'ours')
-    line = f'{case.name:46}{ours["seconds"]:9.2f}{ours["mib"]:7.0f}'
-    result = {'case': case.name, 'ours': ours}
-    if case.peer:
-      peer = fastest(number, 'peer')
-      ratio = peer['seconds'] / ours['seconds']
-      line += f'{peer["seconds"]:9.2f}{peer["mib"]:7.0f}{ratio:8.1f}'
-      line += f'  {case.peer_name}'
-      result |= {'peer': {'name': case.peer_name} | peer, 'ratio': ratio}
-    print(line, flush=True)
-    results.append(result)
+  """A row a case; rows, JSON lines and the machine in the work folder."""
+  suite = str(SUITE.value)
+  chosen = [
+    (number, case)
+    for number, case in enumerate(suites.cases(suite))
+    if ONLY.value in case.name
+  ]
+  if not chosen:
+    raise InputError(f'no case of {suite} has {ONLY.value!r} in its name')
+  lines, results = [HEADER], []
+  print(HEADER, flush=True)
+  for number, case in chosen:
+    results.append(result(number, case))
+    lines.append(row(results[-1]))
+    print(lines[-1], flush=True)
+  folder = None
   if main_lib.WORKDIR.value:
     folder = pathlib.Path(main_lib.WORKDIR.value)
     folder.mkdir(parents=True, exist_ok=True)
-    about = logs.metadata([]) | {'cores': os.cpu_count(), 'cases': results}
-    logs.atomic_write(
-      folder / f'bench_{SUITE.value}.json', json.dumps(about, indent=2)
+    run_folder.write_jsonl(folder / f'{suite}.jsonl', results)
+    run_folder.atomic_write(folder / f'{suite}.txt', '\n'.join(lines) + '\n')
+    about = run_folder.metadata([]) | {
+      'cores': os.cpu_count(),
+      'threads': THREADS.value,
+      'peers': versions(),
+    }
+    run_folder.atomic_write(
+      folder / f'{suite}_metadata.json', json.dumps(about, indent=2)
     )
+  finish = getattr(suites.load(suite), 'finish', None)
+  if finish:
+    finish(results, folder)
 
 
 if __name__ == '__main__':

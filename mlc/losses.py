@@ -33,7 +33,9 @@ def bce(logits: jax.Array, y: jax.Array) -> jax.Array:
   -y log s(z) - (1 - y) log s(-z). The shortcut -log s((2y - 1) z) agrees for
   y in {0, 1} only.
   """
-  return -y * jax.nn.log_sigmoid(logits) - (1 - y) * jax.nn.log_sigmoid(-logits)
+  # One exp and one log, where two log_sigmoids take twice that.
+  tail = jnp.log1p(jnp.exp(-jnp.abs(logits)))
+  return jnp.maximum(logits, 0) - logits * y + tail
 
 
 def bernoulli(logits: jax.Array) -> jax.Array:
