@@ -73,7 +73,7 @@ def check(config, data) -> None:
   for _, stage in stages.of(config):
     model = build.model(stage.model, config.encoder, data.num_labels)
     objective = build.objective(model, stage.train.loss, data)
-    if stage.train.optimizer.name == 'newton':
+    if stage.train.optimizer.name == 'convex':
       convex.check(model, stage.train)
       continue
     loop.check(stage.train, config.seeds, data, objective)

@@ -11,6 +11,7 @@ import functools
 import os
 import time
 from typing import Any
+import warnings
 
 import jax
 from jax import sharding
@@ -39,6 +40,10 @@ def cache_compilations(folder: str) -> None:
   # The defaults skip programs that compile in under a second.
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
   jax.config.update('jax_persistent_cache_min_entry_size_bytes', 0)
+  # An entry torn by a kill is compiled anew; that it is torn helps no one.
+  warnings.filterwarnings(
+    'ignore', 'Error reading persistent compilation cache'
+  )
 
 
 def dispatch_in_turn() -> None:

@@ -34,8 +34,13 @@ def train(
   seeds, result, given = list(range(config.seeds)), None, {}
   for name, stage in of(config):
     model = build.model(stage.model, config.encoder, data.num_labels)
-    if stage.train.optimizer.name == 'newton':
+    if stage.train.optimizer.name == 'convex':
       result = convex.fit(model, data, stage.train, seeds)
+      with _log(folder, tensorboard, 0) as write:
+        for line in result.history if write else ():
+          write(line['epoch'], line)
+      if progress:
+        progress.advance(stage.train.epochs, 'solved')
       continue
     infer = build.infer(stage.get('inference', config.inference))
     within = folder / 'stages' / name if name else folder
