@@ -56,8 +56,7 @@ def linear(config: ml_collections.ConfigDict) -> None:
   """Makes it the problem of scikit-learn's LogisticRegression(C=1), solved."""
   config.encoder = ml_collections.ConfigDict({'name': 'Linear'})
   config.train.epochs = 1  # There are none: all is solved at once.
-  config.train.batch_size = 0
-  config.train.l2 = 1.0
+  config.train.update({'batch_size': 0, 'patience': 0, 'l2': 1.0})
   config.train.optimizer = ml_collections.ConfigDict(
     {
       'name': 'convex',

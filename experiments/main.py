@@ -21,6 +21,7 @@ from mlc import (
   parallel,
   report,
   run_folder,
+  session,
   stages,
 )
 from mlc.data.download import cache_folder
@@ -110,17 +111,19 @@ def table(config, rows: dict) -> None:
     )
   for row in rows.values():
     experiment.check(row, data)
-  folder = pathlib.Path(WORKDIR.value)
+  folder = pathlib.Path(str(WORKDIR.value))
   first = parallel.is_first()
+  about = None
   if first:
     _open(folder, config, OVERWRITE.value)
     for name, row in rows.items():
       if name:
         _open(folder / name, row, overwrite=False)
-    about = run_folder.metadata(parallel.devices(), data.checksum)
-    _write_json(folder / 'metadata.json', about)
+    if not all(run_folder.finished(folder / name) for name in rows):
+      about = run_folder.note_session(folder, parallel.devices(), data.checksum)
     if list(rows) == ['']:
       print(experiment.parameter_table(config, data), file=sys.stderr)
+  parallel.any_of(False)  # The others wait until the folder is ready.
   profile = contextlib.nullcontext()
   if PROFILE.value:
     profile = parallel.trace(str(folder / 'profile'))
@@ -129,40 +132,48 @@ def table(config, rows: dict) -> None:
   try:
     with logs.Progress(total, stream) as progress, profile:
       outcomes = [
-        _outcome(progress, row, data, folder / name, asked.is_set)
+        _outcome(progress, row, data, folder / name, asked.is_set, len(rows))
         for name, row in rows.items()
       ]
   except loop.Stopped:
-    print(f'{folder}: stopped and saved; the same command goes on')
+    if first:
+      print(f'{folder}: stopped and saved; the same command goes on')
     return
   if not first:
     return
   notes = [note for outcome in outcomes for note in outcome.notes]
   title = f'{data.name}: {config.seeds} seeds, test rows'
   records = [record for outcome in outcomes for record in outcome.records]
+  if not records:
+    raise InputError(f'no row stayed finite: {" ".join(notes)}')
   report.write(records, folder, (*FOOTNOTES, *notes), title).print()
-  about['seconds'] = time.monotonic() - began
-  _write_json(folder / 'metadata.json', about)
-  print(f'{folder}: {logs.duration(about["seconds"])}')
+  seconds = time.monotonic() - began
+  if about:
+    about['seconds'] = about.get('seconds', 0.0) + seconds
+    run_folder.write_json(folder / 'metadata.json', about)
+  print(f'{folder}: {logs.duration(seconds)}')
 
 
-def _outcome(progress, row, data, folder, stop):
+def _outcome(progress, row, data, folder, stop, num_rows):
   """What one config comes to, trained now or before."""
   progress.start(row.name)
-  return experiment.train_and_evaluate(
-    row,
-    data,
-    folder,
-    progress=progress,
-    stop=stop,
-    tensorboard=TENSORBOARD.value,
-  )
+  try:
+    return experiment.train_and_evaluate(
+      row,
+      data,
+      folder,
+      progress=progress,
+      stop=stop,
+      tensorboard=TENSORBOARD.value,
+    )
+  except session.Diverged as error:
+    if num_rows == 1:
+      raise
+    # The other rows may be sound, and the same command would end here again.
+    progress.skip(stages.epochs(row), 'not finite')
+    return experiment.Outcome([], [f'{row.name}, left out: {error}'])
 
 
 def _open(folder, config, overwrite):
   as_dict = json.loads(config.to_json_best_effort())
   run_folder.open_run(folder, as_dict, overwrite)
-
-
-def _write_json(path, content):
-  run_folder.atomic_write(path, json.dumps(content, indent=2))

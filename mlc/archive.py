@@ -9,6 +9,7 @@ the arrays; but nobody syncs orbax's metadata and the folders.)
 
 from collections.abc import Iterator
 import contextlib
+import functools
 import hashlib
 import json
 import logging
@@ -182,6 +183,7 @@ def _orbax(name: str) -> Iterator[ocp.Checkpointer]:
     logger.removeFilter(others)
 
 
+@functools.cache  # Once in a process.
 def _leave_orphans_quiet() -> None:
   """Where one of several writes of orbax has failed it leaves the others.
 
@@ -189,8 +191,6 @@ def _leave_orphans_quiet() -> None:
   """
   logging.getLogger('asyncio').setLevel(logging.CRITICAL)
   before = sys.unraisablehook
-  if before.__name__ == 'unless_orphaned':
-    return
 
   def unless_orphaned(unraisable):
     if str(unraisable.exc_value) != 'Event loop is closed':

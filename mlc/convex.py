@@ -15,11 +15,22 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mlc import encoders, logistic, loop, train
+from mlc import calls, encoders, logistic, loop, train
 from mlc import links as links_lib
 from mlc.data import splits
 from mlc.errors import InputError, nearest
 from mlc.models import chain, independent, mixture
+
+OPTIONS = ('name', 'polish', 'strengths', 'criterion', 'folds')
+# What would mean something to the loop only.
+FIXED = {
+  'loss': 'likelihood',
+  'select': 'loss',
+  'compute': 'float32',
+  'parallel': 'jit',
+  'batch_size': 0,
+  'patience': 0,
+}
 
 
 def check(model, config) -> None:
@@ -42,11 +53,16 @@ def check(model, config) -> None:
       f'convex with missing={member.missing!r}: its links are then not'
       " problems of their own: take missing='complete'"
     )
-  if (loss := config.get('loss', 'likelihood')) != 'likelihood':
-    raise InputError(
-      f'convex with loss {loss}: it solves logistic regressions: take'
-      ' train.loss=likelihood, or another train.optimizer.name'
-    )
+  calls.check(config.optimizer, OPTIONS, 'train.optimizer.name=convex')
+  for key, only in FIXED.items():
+    if config.get(key, only) != only:
+      raise InputError(
+        f'train.{key}={config[key]!r} with train.optimizer.name=convex, which'
+        f' has no use for it: leave it at {only!r}'
+      )
+  folds = config.optimizer.get('folds', 5)
+  if type(folds) is not int or folds < 2:
+    raise InputError(f'train.optimizer.folds={folds!r}: give 2 or more')
   strengths = _strengths(config)
   if not strengths or not all(0 < c < math.inf for c in strengths):
     raise InputError(

@@ -169,7 +169,8 @@ def selection(call: str, model, rows, infer, *, batch_size):
   if name not in known:
     raise nearest(name, known | {'loss'}, 'metric to select by')
   rule = options.get('decision', MATCHED.get(name, 'hamming'))
-  build.decision(rule)
+  if rule not in ('hamming', 'subset', 'f1'):
+    raise nearest(rule, ('hamming', 'subset', 'f1'), 'decision to select by')
   decode = Decoder(model, infer, batch_size=batch_size)
 
   def values(variables):

@@ -3,12 +3,13 @@
 import functools
 import json
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+import optax
 
 from mlc import (
   build,
@@ -25,8 +26,9 @@ from mlc import (
   train,
 )
 from mlc.data import Dataset, load, split_files
-from mlc.errors import InputError
+from mlc.errors import InputError, nearest
 from mlc.report import Record, rows_note
+from mlc.stats import METRICS
 
 # The columns of a table, in their order.
 SCORES = (
@@ -70,18 +72,31 @@ def check(config, data) -> None:
     build.decision(rule)
   infer = build.infer(config.inference)
   rows = train.Batch(*data.rows(data.splits['train'][:2]))
-  for _, stage in stages.of(config):
+  given = {}
+  for name, stage in stages.of(config):
     model = build.model(stage.model, config.encoder, data.num_labels)
     objective = build.objective(model, stage.train.loss, data)
+    tx = optax.identity()
     if stage.train.optimizer.name == 'convex':
       convex.check(model, stage.train)
-      continue
-    loop.check(stage.train, config.seeds, data, objective)
-    evaluate.selection(stage.train.select, model, rows, infer, batch_size=1)
-    tx = optimizer.make(stage.train.optimizer, num_steps=1)
+      if given:
+        raise InputError(
+          'train.optimizer.name=convex begins with nothing that a stage before'
+          ' it keeps: take keep=() there, or another optimizer here'
+        )
+    else:
+      loop.check(stage.train, config.seeds, data, objective)
+      evaluate.selection(stage.train.select, model, rows, infer, batch_size=1)
+      tx = optimizer.make(stage.train.optimizer, num_steps=1)
     variables = jax.eval_shape(
       functools.partial(_variables, model, tx, model.structure(data)), rows
     )
+    params = variables['params']
+    jax.eval_shape(train.filled, params, given)
+    for part in stage.get('keep', ()):
+      if part not in params:
+        raise nearest(part, params, f'part of the model for {name}.keep')
+    given = {part: params[part] for part in stage.get('keep', ())}
     jax.eval_shape(
       functools.partial(infer, model), variables, rows.x, jax.random.key(0)
     )
@@ -99,7 +114,7 @@ def _variables(model, tx, structure, rows):
 def parameter_table(config, data) -> str:
   """The parameters of the model of `config`, for a terminal."""
   model = build.model(config.model, config.encoder, data.num_labels)
-  tx = optimizer.make({'name': 'sgd', 'lr': 1.0}, num_steps=1)
+  tx = optax.identity()
   rows = train.Batch(*data.rows(data.splits['train'][:2]))
   variables = jax.eval_shape(
     functools.partial(_variables, model, tx, model.structure(data)), rows
@@ -133,7 +148,13 @@ def train_and_evaluate(
   Raises InputError, and loop.Stopped when `stop()` has come true.
   """
   folder = pathlib.Path(folder)
-  if summary := run_folder.finished(folder):
+  summary = run_folder.finished(folder)
+  if parallel.any_of(summary is not None) and summary is None:
+    raise InputError(
+      f'{folder}: done for another process of the run, not for this one: give'
+      ' them all the same folder'
+    )
+  if summary:
     if progress:
       progress.skip(stages.epochs(config), 'done before')
     records = [
@@ -159,7 +180,7 @@ def train_and_evaluate(
     'versions': run_folder.metadata(parallel.devices())['versions'],
     'compile_seconds': result.compile_seconds,
     'train_seconds': result.train_seconds,
-    'failures': list(result.failures) or [''] * config.seeds,
+    'failures': result.failures or ('',) * config.seeds,
     'proper': build.objective(model, config.train.loss, data).proper,
   }
   outcome = _outcome(config, about, on_test, test)
@@ -171,11 +192,33 @@ def train_and_evaluate(
       'records': [r._asdict() for r in outcome.records],
       'notes': outcome.notes,
       'epochs': len(result.history),
+      'best': _best(config, result.history),
       'compile_seconds': result.compile_seconds,
       'train_seconds': result.train_seconds,
     }
     run_folder.finish(folder, summary)
   return outcome
+
+
+def _best(config, history) -> list[dict]:
+  """Of each run, the score that early stopping went by and its epoch."""
+  select = config.train.get('select', 'loss').partition('(')[0]
+  name = f'valid_{select}'
+  if not config.train.patience or not history or name not in history[0]:
+    return []
+  lower = select == 'loss' or METRICS[select].lower
+  best = []
+  for run in range(config.seeds):
+    column = (line[name][run] for line in history)
+    values = [float(value) for value in column if value is not None]
+    if not values:  # It failed in its first epoch.
+      best.append({})
+      continue
+    at = max(
+      range(len(values)), key=lambda i: -values[i] if lower else values[i]
+    )
+    best.append({name: values[at], 'epoch': at + 1})
+  return best
 
 
 _fit_thresholds = jax.jit(
@@ -199,7 +242,7 @@ def evaluate_saved(
   """
   folder = pathlib.Path(folder)
   variables, about = checkpoint.restore(folder / 'checkpoints' / 'final')
-  config = ml_collections.ConfigDict(about['config'])
+  config: Any = ml_collections.ConfigDict(about['config'])
   data = load_data(config, download)
   if data.checksum != about['data_checksum']:
     raise InputError(

@@ -111,7 +111,7 @@ def solve(
   short = int((steps_P >= logistic.MAX_STEPS).sum())
   if short:
     logging.warning(
-      'newton: %d of %d links stopped after %d steps, short of the optimum:'
+      'convex: %d of %d links stopped after %d steps, short of the optimum:'
       ' standardise the features, or raise l2',
       short,
       len(steps_P),

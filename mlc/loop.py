@@ -5,7 +5,7 @@ import contextlib
 import time
 from typing import Any, NamedTuple
 
-from mlc import parallel, session, train
+from mlc import logs, parallel, session, train
 from mlc.data import batches
 from mlc.errors import InputError, nearest
 
@@ -43,6 +43,11 @@ def check(config, num_runs: int, data, objective=None) -> None:
     raise InputError(f'{config.epochs} epochs: give train.epochs=1 or more')
   if config.patience < 0:
     raise InputError(f'patience {config.patience}: give 0 (none) or more')
+  if not config.patience and config.get('select', 'loss') != 'loss':
+    raise InputError(
+      f'train.select={config.select} with train.patience=0, which keeps the'
+      ' last parameters: give a patience, train.epochs at most'
+    )
   if config.optimizer.name == 'lbfgs' and (
     config.batch_size or plan.splits_batches
   ):
@@ -108,6 +113,7 @@ def _epochs(runs, config, saved, write, progress, stop):
   epochs, save_seconds = config.epochs, config.save_seconds
   saved_at = time.monotonic()
   while runs.epoch < epochs and runs.running.any():
+    began = time.monotonic()
     with contextlib.closing(runs.steps()) as steps:
       for _ in steps:
         due = time.monotonic() - saved_at > save_seconds
@@ -122,6 +128,8 @@ def _epochs(runs, config, saved, write, progress, stop):
     if write:
       write(runs.epoch, line)
     if progress:
-      progress.advance(1, text)
+      rows = runs.feed.num_rows * len(runs.seeds)
+      speed = logs.rate(rows / max(time.monotonic() - began, 1e-9))
+      progress.advance(1, f'{text}, {speed}')
       if not runs.running.any() and runs.epoch < epochs:
         progress.skip(epochs - runs.epoch, f'{text}: stopped early')

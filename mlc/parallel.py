@@ -29,7 +29,7 @@ OPTIONS = {
 
 
 def devices() -> list[str]:
-  """The devices of this process, in words."""
+  """The devices of all processes, in words."""
   return [f'{d.platform}:{d.id} {d.device_kind}' for d in jax.devices()]
 
 
@@ -216,6 +216,13 @@ class Mesh(Plan):
     # Not jax.make_mesh: its axes are Explicit, which flax.linen cannot trace.
     self.mesh = sharding.Mesh(found.reshape(runs, data, label), OPTIONS['mesh'])
     self.num_labels, self.label, self.data = num_labels, label, data
+    self._gathered = jax.jit(lambda tree: tree, out_shardings=self._named())
+    if jax.process_count() > 1 and found.size < jax.device_count():
+      raise InputError(
+        f'train.parallel: a mesh of {found.size} devices leaves some of the'
+        f' {jax.device_count()} of {jax.process_count()} processes out: give'
+        ' runs, data and label so that their product is all of them'
+      )
 
   def _named(self, *axes):
     return sharding.NamedSharding(self.mesh, sharding.PartitionSpec(*axes))
@@ -260,7 +267,7 @@ class Mesh(Plan):
 
   def fetch(self, tree):
     if jax.process_count() > 1:
-      tree = jax.jit(lambda t: t, out_shardings=self._named())(tree)
+      tree = self._gathered(tree)
     return jax.device_get(tree)
 
 

@@ -256,3 +256,36 @@ def metadata(devices: list[str], data_checksum: str | None = None) -> dict:
     'command': list(sys.argv),
     'time': datetime.datetime.now().astimezone().isoformat(timespec='seconds'),
   }
+
+
+def note_session(folder, devices: list[str], data_checksum: str) -> dict:
+  """What metadata.json says, once it knows of this process too.
+
+  The first process that wrote there stays what it was; those that went on are
+  listed under 'continued'. Raises InputError where the data are others.
+  """
+  path = pathlib.Path(folder) / 'metadata.json'
+  now = metadata(devices, data_checksum)
+  about = now
+  if path.exists():
+    try:
+      about = json.loads(path.read_text())
+      there = about['data_checksum']
+    except (ValueError, KeyError, TypeError):
+      raise InputError(
+        f'{path} cannot be read; start anew with --overwrite'
+      ) from None
+    if there != data_checksum:
+      raise InputError(
+        f'{folder}: the data have changed since it was begun (checksum {there}'
+        f' then, {data_checksum} now): put them back, or start anew with'
+        ' --overwrite'
+      )
+    about['continued'] = [*about.get('continued', []), now]
+  write_json(path, about)
+  return about
+
+
+def write_json(path, content: Mapping) -> None:
+  """`content` in strict JSON, all of it or nothing."""
+  atomic_write(path, json.dumps(_plain(content), indent=2) + '\n')

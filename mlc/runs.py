@@ -79,12 +79,16 @@ def judge(
   patience: int,
   tolerance: float,
 ) -> Fit:
-  """Early stopping by `score`, lower is better, at the end of an epoch."""
+  """Early stopping by `score`, lower is better, at the end of an epoch.
+
+  The best score is nan before the first one; a run whose score is nan stops.
+  """
   params = params_of(fit.state.opt_state, fit.state.params)
   # Without early stopping the last parameters are the best.
-  better = fit.running & ((score < fit.best_score) | (patience == 0))
+  better = (score < fit.best_score) | jnp.isnan(fit.best_score)
+  better = fit.running & (better | (patience == 0))
   since_best = jnp.where(better, 0, fit.since_best + 1)
-  going = (since_best < patience) | (patience == 0)
+  going = ((since_best < patience) & ~jnp.isnan(score)) | (patience == 0)
   going &= (tolerance == 0) | (grad_norm > tolerance)
   return fit.replace(
     best_params=jax.tree.map(

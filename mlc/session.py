@@ -13,6 +13,13 @@ import numpy as np
 from mlc import feed, optimizer, parallel, runs, train
 from mlc.errors import InputError
 
+# Of a batch that is not finite, how many rows are told.
+MOST_ROWS = 64
+
+
+class Diverged(InputError):
+  """No run has stayed finite."""
+
 
 class Selection(NamedTuple):
   """What early stopping looks at: `values(variables)` -> K numbers."""
@@ -47,7 +54,7 @@ class Session:
       return runs.Fit(
         state=state,
         best_params=jax.tree.map(jnp.copy, state.params),
-        best_score=jnp.array(jnp.inf),
+        best_score=jnp.array(jnp.nan),
         since_best=jnp.array(0),
         running=jnp.array(True),
       )
@@ -138,22 +145,25 @@ class Session:
     rows = self.data.splits['train'][idx_B[idx_B >= 0]]
     step = self.epoch * self.feed.num_steps + part.start + at
     what = 'the loss is' if not finite_T.all() else 'the parameters are'
-    more = ', ...' if len(rows) > 8 else ''
+    told = ', '.join(map(str, rows[:MOST_ROWS]))
+    told += ', ...' if len(rows) > MOST_ROWS else ''
     self.failures[run] = (
       f'{what} not finite at step {step} (epoch {self.epoch + 1}, seed'
       f' {self.seeds[run]}, learning rate {self.learning_rate(step):.3g}, rows'
-      f' {", ".join(map(str, rows[:8]))}{more}): lower train.optimizer.lr, or'
-      ' look at the features of these rows'
+      f' {told}): lower train.optimizer.lr, or look at the features of these'
+      ' rows'
     )
+    self._end_if_all_failed()
+
+  def _end_if_all_failed(self):
     if all(self.failures):
-      raise InputError(self.failures[run])
+      raise Diverged(self.failures[0])
 
   def judge(self) -> tuple[dict, str]:
     """Ends the epoch: validation, early stopping -> line of history, text."""
-    sums = sum(
-      np.asarray(self.plan.fetch(self._loss_sums(self.fits, *piece)), float)
-      for piece in self.feed.valid()
-    )
+    sums = np.zeros((len(self.seeds), 2))
+    for piece in self.feed.valid():
+      sums += self.plan.fetch(self._loss_sums(self.fits, *piece))
     with np.errstate(invalid='ignore', divide='ignore'):
       valid_loss = (sums[:, 0] / sums[:, 1]).astype(np.float32)
     scores = {'valid_loss': valid_loss}
@@ -164,13 +174,8 @@ class Session:
       )
       scores[f'valid_{self.select.name}'] = values
       score = -values if self.select.higher_is_better else values
-    blind = self.running & np.isnan(score) & (self.config.patience > 0)
-    if blind.any():
-      raise InputError(
-        f'there is no validation loss after epoch {self.epoch + 1}: no'
-        ' validation row has the labels that the model needs; set'
-        ' train.patience=0'
-      )
+    if self.config.patience:
+      self._look_for_scores(score, sums[:, 1])
     per_run = {
       'train_loss': self.loss_sum / self.feed.num_steps,
       **scores,
@@ -197,6 +202,25 @@ class Session:
     self.history.append(line)
     self.epoch, self.step = self.epoch + 1, 0
     return line, text
+
+  def _look_for_scores(self, score, weight):
+    """Early stopping cannot go by what is not a number, or infinite."""
+    after = f'after epoch {self.epoch + 1}'
+    for run in np.flatnonzero(self.running & np.isnan(score)):
+      if weight[run]:
+        why = 'look at the features of the validation rows'
+      else:
+        why = 'no validation row has the labels that the model needs'
+      self.failures[run] = (
+        f'there is no validation loss {after} (seed {self.seeds[run]}): {why};'
+        ' or set train.patience=0'
+      )
+    self._end_if_all_failed()
+    if np.isposinf(score[self.running]).all():
+      raise InputError(
+        f'the validation score is infinite {after}, so that early stopping'
+        ' cannot go by it: set another train.select, or train.patience=0'
+      )
 
   def variables(self, params):
     """`params` with the structure of the runs, as NumPy arrays."""

@@ -30,44 +30,64 @@ def train(
 
   folder: of the last one; the others are in stages/<name>/ of it. Each goes on
     from its last checkpoint, and one that was done is read from it.
+  Returns the last one's, with the seconds of all and each run's first failure.
   """
-  seeds, result, given = list(range(config.seeds)), None, {}
+  results, given = [], {}
   for name, stage in of(config):
-    model = build.model(stage.model, config.encoder, data.num_labels)
-    if stage.train.optimizer.name == 'convex':
-      result = convex.fit(model, data, stage.train, seeds)
-      with _log(folder, tensorboard, 0) as write:
-        for line in result.history if write else ():
-          write(line['epoch'], line)
-      if progress:
-        progress.advance(stage.train.epochs, 'solved')
-      continue
-    infer = build.infer(stage.get('inference', config.inference))
     within = folder / 'stages' / name if name else folder
-    with checkpoint.Checkpoints(within / 'checkpoints') as saved:
-      result = loop.fit(
+    model = build.model(stage.model, config.encoder, data.num_labels)
+    log = functools.partial(_log, within, tensorboard)
+    common = model, data, stage.train, list(range(config.seeds))
+    if stage.train.optimizer.name == 'convex':
+      results.append(_solve(*common, within, log, progress, stop))
+    else:
+      select = evaluate.selection(
+        stage.train.select,
         model,
-        data,
-        stage.train,
-        seeds,
-        objective=build.objective(model, stage.train.loss, data),
-        select=evaluate.selection(
-          stage.train.select,
-          model,
-          data.split('valid'),
-          infer,
-          batch_size=config.decode_batch,
-        ),
-        given=given,
-        saved=saved,
-        log=functools.partial(_log, within, tensorboard),
-        progress=progress,
-        stop=stop,
+        data.split('valid'),
+        build.infer(config.inference),
+        batch_size=config.decode_batch,
       )
-    given = {
-      part: result.variables['params'][part] for part in stage.get('keep', ())
-    }
-  assert result
+      with checkpoint.Checkpoints(within / 'checkpoints') as saved:
+        result = loop.fit(
+          *common,
+          objective=build.objective(model, stage.train.loss, data),
+          select=select,
+          given=given,
+          saved=saved,
+          log=log,
+          progress=progress,
+          stop=stop,
+        )
+      results.append(result)
+    params = results[-1].variables['params']
+    given = {part: params[part] for part in stage.get('keep', ())}
+  by_run = zip(*(r.failures for r in results if r.failures), strict=True)
+  return results[-1]._replace(
+    compile_seconds=sum(r.compile_seconds for r in results),
+    train_seconds=sum(r.train_seconds for r in results),
+    failures=tuple(next(filter(None, texts), '') for texts in by_run),
+  )
+
+
+def _solve(model, data, config, seeds, folder, log, progress, stop):
+  """`convex.fit`, saved: a run that is cut does not solve again."""
+  if stop():
+    raise loop.Stopped
+  path = folder / 'checkpoints' / 'solved'
+  if path.exists():
+    variables, about = checkpoint.restore(path)
+    result = loop.Result(variables, **about)
+  else:
+    result = convex.fit(model, data, config, seeds)
+    if parallel.is_first():
+      about = result._asdict()
+      checkpoint.save(path, about.pop('variables'), about)
+  with log(0) as write:
+    for line in result.history if write else ():
+      write(line['epoch'], line)
+  if progress:
+    progress.advance(config.epochs, 'solved')
   return result
 
 

@@ -154,7 +154,7 @@ def train_step(
     loss, weight, grads, rows = jax.lax.psum(
       (loss, weight, grads, rows), axis_name
     )
-  # In a batch that counts nothing (padding, labels missing) nothing moves.
+  # A batch that counts nothing (padding, labels missing) has no gradient.
   empty, weight = weight == 0, jnp.maximum(weight, 1e-9)
   strength = jnp.where(empty, 0.0, l2 * rows / weight)
   penalty, penalty_grads = jax.value_and_grad(_l2)(state.params)

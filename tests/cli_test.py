@@ -118,6 +118,19 @@ def test_bad_input_is_one_line_and_leaves_nothing(flag, message, tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
+def test_a_row_that_explodes_is_left_out_and_told(tmp_path):
+  done = compare(
+    tmp_path / 'run',
+    '--config.seeds=2',
+    '--config.epochs=2',
+    '--config.chain.train.optimizer.lr=1e30',
+  )
+  assert done.returncode == 0, done.stderr
+  assert 'chain, left out: the loss is not finite at step' in done.stdout
+  with (tmp_path / 'run' / 'table.csv').open() as file:
+    assert {row['model'] for row in csv.DictReader(file)} == {'powerset'}
+
+
 def test_unknown_model_config_lists_the_nearest(tmp_path):
   done = compare(tmp_path / 'run', models='chian')
   assert done.returncode == 1

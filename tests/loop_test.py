@@ -246,6 +246,53 @@ def test_a_run_that_is_not_finite_stops_alone(model, poisoned, short_chunks):
     assert np.isfinite(leaf).all()
 
 
+def spoiled(model, run, value):
+  """An objective that is `value` on validation rows for the order of a run."""
+  state, _ = contract.start(model, seed=SEEDS[run])
+  order = state.structure['order']
+
+  def objective(variables, batch, **kwargs):
+    loss_B, weight_B = train.likelihood(model)(variables, batch, **kwargs)
+    hit = (variables['structure']['order'] == order).all()
+    hit &= not kwargs.get('train', False)
+    return jnp.where(hit, value, loss_B), weight_B
+
+  return objective
+
+
+def test_a_run_without_a_validation_loss_stops_alone(model):
+  data = contract.dataset()
+  result = loop.fit(
+    model, data, config(), SEEDS, objective=spoiled(model, 1, jnp.nan)
+  )
+  sound = loop.fit(model, data, config(), SEEDS)
+  for run in (0, 2):
+    same(
+      *(
+        jax.tree.map(lambda a, run=run: a[run], r.variables)
+        for r in (result, sound)
+      )
+    )
+  assert 'no validation loss after epoch 1 (seed 1)' in result.failures[1]
+  assert not result.failures[0] and not result.failures[2]
+
+
+def test_early_stopping_cannot_go_by_infinity(model):
+  with pytest.raises(InputError, match='score is infinite after epoch 1'):
+    loop.fit(
+      model,
+      contract.dataset(),
+      config(),
+      [1],
+      objective=spoiled(model, 1, jnp.inf),
+    )
+
+
+def test_a_metric_to_select_by_needs_patience(model):
+  with pytest.raises(InputError, match='select=nll with train.patience=0'):
+    loop.fit(model, contract.dataset(), config(select='nll', patience=0), SEEDS)
+
+
 def test_where_no_run_stays_finite_it_is_an_error(model, poisoned):
   with pytest.raises(InputError, match=r'not finite at step \d .*seed 1'):
     loop.fit(model, contract.dataset(), config(), [1], objective=poisoned[0])

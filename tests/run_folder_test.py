@@ -328,3 +328,17 @@ def test_metadata_is_json_and_names_versions_devices_and_data():
   assert None not in found['versions'].values()
   time = datetime.datetime.fromisoformat(found['time'])
   assert time.tzinfo is not None
+
+
+def test_metadata_stays_that_of_the_first_and_lists_who_went_on(tmp_path):
+  first = run_folder.note_session(tmp_path, ['cpu'], 'abc')
+  again = run_folder.note_session(tmp_path, ['gpu'], 'abc')
+  read = json.loads((tmp_path / 'metadata.json').read_text())
+  assert read == again
+  assert {k: read[k] for k in first} == json.loads(json.dumps(first))
+  assert [one['devices'] for one in read['continued']] == [['gpu']]
+  with pytest.raises(InputError, match='abc then, xyz now'):
+    run_folder.note_session(tmp_path, ['cpu'], 'xyz')
+  (tmp_path / 'metadata.json').write_text('{')
+  with pytest.raises(InputError, match='cannot be read'):
+    run_folder.note_session(tmp_path, ['cpu'], 'abc')
