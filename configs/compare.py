@@ -4,8 +4,8 @@ Command: python -m experiments.compare --config=configs/compare.py
   --workdir=runs/compare
 The argument names the rows: --config=configs/compare.py:chain,rnn. Each name
 is a file of this folder, so a model of your own joins without an edit here.
---config.data, data_seed, labels, drop, splits, seeds and epochs are for all,
---config.chain.train.patience=20 to one.
+--config.data, data_seed, labels, drop, splits, seeds, epochs and parallel are
+for all, --config.chain.train.patience=20 to one.
 """
 
 import importlib
@@ -42,6 +42,7 @@ def get_config(models: str = ','.join(MODELS)) -> ml_collections.ConfigDict:
   config.standardise = True
   config.seeds = 5
   config.epochs = 100  # At most, of the models trained on minibatches.
+  config.parallel = 'jit'  # Of the same; or pmap, mesh(data=4).
   config.models = tuple(name.strip() for name in models.split(','))
   here = pathlib.Path(__file__).parent
   known = {file.stem for file in here.glob('*.py')} - {'compare', 'default'}
@@ -55,5 +56,6 @@ def get_config(models: str = ','.join(MODELS)) -> ml_collections.ConfigDict:
     row.seeds = config.get_ref('seeds') + 0
     if row.train.batch_size:
       row.train.epochs = config.get_ref('epochs') + 0
+      row.train.parallel = config.get_ref('parallel') + ''
     config[name] = row
   return config
