@@ -330,48 +330,35 @@ def test_what_is_half_written_is_no_checkpoint(tmp_path):
 
 
 def damages(data: bytes):
-  """Ways to damage a file: bytes flipped, cut short, lengthened, emptied."""
+  """Ways to damage a file: a bit flipped, cut, lengthened, emptied, gone."""
   rng = np.random.default_rng(len(data))
   for at in rng.integers(0, max(len(data), 1), 4 if data else 0):
     flipped = bytearray(data)
     flipped[at] ^= 1 << int(rng.integers(8))
     yield bytes(flipped)
-  yield from (data[:-1], data[: len(data) // 2], b'', data + b'0')
+  # Not one byte: the last of about.json but ends its line.
+  others = data[:-2], data[: len(data) // 2], b'', data + b'0', None
+  yield from (other for other in others if other != data)
 
 
-# When one of several reads fails, orbax leaves the others to themselves.
-@pytest.mark.filterwarnings(
-  'ignore:Exception ignored:pytest.PytestUnraisableExceptionWarning'
-)
-def test_damage_is_refused_by_name_or_changes_nothing(tmp_path):
+def test_damage_is_refused_by_name(tmp_path):
   good = {'x': np.random.default_rng(0).random((30, 7)), 'key': ODD['bfloat16']}
   checkpoint.save(tmp_path / 'run' / '5', good, {'step': 5})
   saved = save_all(tmp_path / 'run', s6=good)
   folder = tmp_path / 'run' / '6'
   files = [path for path in folder.rglob('*') if path.is_file()]
   assert len(files) > 5
-  refusals = []
   for path in files:
     data = path.read_bytes()
-    for damaged in (*damages(data), None):
+    for damaged in damages(data):
       path.unlink()
       if damaged is not None:
         path.write_bytes(damaged)
-      try:
-        found = saved.latest(good)
-        assert_identical(found.tree, good)
-        assert found.about == {'step': 6}
-      except InputError as error:
-        refusals.append(path.name)
-        assert str(error).startswith(f'{folder}: a damaged checkpoint')
-        assert str(error).endswith('remove it to go on from step 5')
-        assert '\n' not in str(error)
+      line = refused(saved.latest, good)
+      assert line.startswith(f'{folder}: a damaged checkpoint'), path
+      assert line.endswith('remove it to go on from step 5')
       path.write_bytes(data)
   assert saved.latest(good).step == 6
-  # A flipped bit may say the same, as in padding; a missing half may not.
-  assert refusals.count(archive.ABOUT) >= 3
-  largest = max(files, key=lambda path: path.stat().st_size).name
-  assert refusals.count(largest) >= 3
   shutil.rmtree(folder / archive.ARRAYS)
   refused(saved.latest, good)
   shutil.rmtree(folder)
@@ -384,10 +371,10 @@ def test_damage_is_refused_by_name_or_changes_nothing(tmp_path):
 
 def test_content_that_orbax_finds_whole_is_refused_too(tmp_path):
   good = {'x': np.arange(30.0), 'y': np.arange(3)}
-  saved = save_all(tmp_path, s1=good)
+  saved = save_all(tmp_path, s1=good, s2=good)
   arrays, about = (
-    tmp_path / '1' / archive.ARRAYS,
-    tmp_path / '1' / archive.ABOUT,
+    tmp_path / '2' / archive.ARRAYS,
+    tmp_path / '2' / archive.ABOUT,
   )
   for other in (
     good | {'x': np.arange(30.0) + 1},
@@ -400,10 +387,14 @@ def test_content_that_orbax_finds_whole_is_refused_too(tmp_path):
       checkpointer.save(arrays, other)
     # That it is not like `like` is not what refuses it.
     assert 'not what was saved' in refused(saved.latest, good)
+  # Nor is any other name, or a file more.
   shutil.rmtree(arrays)
-  with ocp.StandardCheckpointer() as checkpointer:
-    checkpointer.save(arrays, good)
+  shutil.copytree(tmp_path / '1' / archive.ARRAYS, arrays)
+  shutil.copy(tmp_path / '1' / archive.ABOUT, about)
   assert saved.latest(good).about == {'step': 1}
+  (arrays / 'more').write_text('')
+  assert 'not what was saved' in refused(saved.latest, good)
+  (arrays / 'more').unlink()
   about.write_text(about.read_text().replace('"step": 1', '"step": 2'))
   assert 'not what was saved' in refused(saved.latest, good)
 

@@ -12,14 +12,13 @@ import time
 
 import jax
 import numpy as np
+from outcomes import PATIENCE, ended, files, succeeded, wait_until
 import pytest
 
 from mlc import checkpoint, hosts
 from mlc.errors import InputError
 
 BODY = pathlib.Path(__file__).parent / 'two_processes.py'
-# For a machine on which all is slow; where all is well none is waited for.
-PATIENCE = 180
 LONG = pytest.mark.long
 CLUSTER = ('SLURM_', 'TPU_', 'OMPI_', 'JAX_COORDINATOR')
 
@@ -77,17 +76,10 @@ def parsed(out):
   return np.array(losses), last['params'], last['devices']
 
 
-def finished(process):
-  """What a run printed that must go well."""
-  out, err = process.communicate(timeout=PATIENCE)
-  assert process.returncode == 0, err
-  return parsed(out)
-
-
-def ended(process, seconds=PATIENCE):
-  """The lines of stderr of a process that must fail within `seconds`."""
-  _, err = process.communicate(timeout=seconds)
-  assert process.returncode == 1, err
+def complaint(process):
+  """The lines of stderr of a process that must fail, in the middle of a run."""
+  status, _, err = ended(process)
+  assert status == 1, err
   return [line for line in err.splitlines() if 'WARNING' not in line]
 
 
@@ -111,12 +103,13 @@ def alone():
   return parsed(process.stdout)
 
 
-@pytest.mark.parametrize('devices', [pytest.param(1, marks=LONG), 2])
+@LONG
+@pytest.mark.parametrize('devices', [1, 2])
 def test_two_processes_are_one_run(alone, started, devices):
   expected_losses, expected_params, one = alone
   assert one == 1
   for process in pair(started, devices, epochs=3):
-    losses, params, found = finished(process)
+    losses, params, found = parsed(succeeded(process)[0])
     assert found == 2 * devices
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-6)
     jax.tree.map(
@@ -143,21 +136,21 @@ def test_a_lost_process_ends_the_other_in_one_line(started, victim, how):
   processes[victim].send_signal(how)
   # The heartbeat is 10 s here; a killed process is told from its connections.
   began = time.monotonic()
-  assert ended(processes[1 - victim]) == [f'error: {hosts.LOST}']
+  assert complaint(processes[1 - victim]) == [f'error: {hosts.LOST}']
   assert time.monotonic() - began < 60
 
 
 def test_an_error_of_one_process_ends_both(started):
   processes = pair(started, 1, epochs=10**6, FAILS='1')
-  assert ended(processes[1]) == ['error: the disk of this machine is full']
-  assert ended(processes[0]) == [f'error: {hosts.LOST}']
+  assert complaint(processes[1]) == ['error: the disk of this machine is full']
+  assert complaint(processes[0]) == [f'error: {hosts.LOST}']
 
 
 @pytest.mark.parametrize('process', [pytest.param(0, marks=LONG), 1])
 def test_a_process_that_stays_alone_ends_in_one_line(started, process):
   address = free_address()
   alone = started(1, 1, address, 2, process, CONNECT_SECONDS='4')
-  (line,) = ended(alone)
+  (line,) = complaint(alone)
   assert line.startswith('error: not all processes of the run came to')
   assert address in line
 
@@ -217,7 +210,7 @@ def test_slurm_tells_the_processes(alone, started):
     for process in (0, 1)
   ]
   for process in processes:
-    losses, _, devices = finished(process)
+    losses, _, devices = parsed(succeeded(process)[0])
     assert devices == 2
     np.testing.assert_allclose(losses, alone[0], rtol=1e-6)
 
@@ -227,14 +220,14 @@ COMMAND = (
   'experiments.train',
   '--config=configs/chain.py:world/ising(num_labels=4,num_rows=200)',
   '--config.train.optimizer.name=sgd',
-  '--config.train.parallel=mesh',
   '--config.train.patience=0',
   '--config.train.save_seconds=0.0',
-  '--config.train.epochs=60',
 )
+MESH = (*COMMAND, '--config.train.parallel=mesh')
+WHILE = (*MESH, '--config.train.epochs=60')
 
 
-def of_command(start, folder, **env):
+def of_command(start, folder, command):
   """Two processes of `experiments.train` in one folder."""
   address = free_address()
   return [
@@ -243,17 +236,39 @@ def of_command(start, folder, **env):
       f'--coordinator_address={address}',
       '--num_processes=2',
       f'--process_id={process}',
-      of=COMMAND,
-      **env,
+      of=command,
     )
     for process in (0, 1)
   ]
 
 
-def well(*processes):
-  for process in processes:
-    _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, err
+def losses(folder):
+  """Of all epochs and runs, as metrics.jsonl has them; one line an epoch."""
+  text = (folder / 'metrics.jsonl').read_text()
+  lines = [json.loads(line) for line in text.splitlines()]
+  assert [line['epoch'] for line in lines] == [1, 2, 3]
+  return [(line['train_loss'], line['valid_loss']) for line in lines]
+
+
+def names(folder):
+  """Of all files below, without what orbax and the events' writer make up."""
+  plain = {name.partition('.tfevents')[0] for name in files(folder)}
+  return {name.partition('/arrays/')[0] for name in plain}
+
+
+def test_two_processes_of_the_command_are_one_run(started, tmp_path):
+  alone, both = tmp_path / 'alone', tmp_path / 'both'
+  few = '--config.seeds=2', '--config.train.epochs=3'
+  one = started(f'--workdir={alone}', *few, of=COMMAND)
+  first, second = of_command(started, both, (*MESH, *few))
+  printed = succeeded(one)[0], succeeded(first)[0], succeeded(second)[0]
+  assert ['subset' in out for out in printed] == [True, True, False]
+  assert not printed[2]
+  np.testing.assert_allclose(losses(both), losses(alone), rtol=0, atol=1e-6)
+  # The second has left nothing of its own.
+  assert names(both) == names(alone)
+  about = json.loads((both / 'metadata.json').read_text())
+  assert about['command'][-1] == '--process_id=0' and len(about['devices']) == 2
 
 
 def trained(folder):
@@ -267,19 +282,19 @@ def test_a_killed_command_goes_on_with_as_many_as_there_are(
   started, tmp_path, processes
 ):
   whole, broken = tmp_path / 'whole', tmp_path / 'broken'
-  well(started(f'--workdir={whole}', of=COMMAND))
-  first, second = of_command(started, broken)
-  deadline = time.monotonic() + PATIENCE
-  while not list(broken.glob('checkpoints/[0-9]*/about.json')):
-    assert first.poll() is None and time.monotonic() < deadline
-    time.sleep(0.05)
+  succeeded(started(f'--workdir={whole}', of=WHILE))
+  first, second = of_command(started, broken, WHILE)
+  assert wait_until(
+    first, lambda: list(broken.glob('checkpoints/[0-9]*/about.json'))
+  )
   second.kill()
-  assert ended(first)[-1] == f'error: {hosts.LOST}'
+  assert complaint(first)[-1] == f'error: {hosts.LOST}'
   assert not (broken / 'DONE').exists()
   if processes == 1:
-    well(started(f'--workdir={broken}', of=COMMAND))
+    succeeded(started(f'--workdir={broken}', of=WHILE))
   else:
-    well(*of_command(started, broken))
+    for process in of_command(started, broken, WHILE):
+      succeeded(process)
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-6),
     trained(broken),

@@ -22,7 +22,6 @@ from outcomes import (
   newest,
   numbered,
   refused,
-  result,
   succeeded,
   table,
   wait_until,
@@ -36,11 +35,12 @@ WORLD = 'world/ising(num_labels=6,num_rows=600)'
 TRAIN = {'epochs': 10, 'batch_size': 1, 'patience': 0, 'save_seconds': 0}
 # Early stopping ends the runs of the group one after the other.
 KINDS = {'jit': (1, {}), 'group': (3, {'patience': 2, 'optimizer.lr': 0.02})}
+LONG = pytest.mark.long
 # One worker, for all compare with the same whole runs.
 pytestmark = pytest.mark.xdist_group('kill')
 
 
-def flags(kind='jit', prefix='', **changes):
+def flags(kind='group', prefix='', **changes):
   seeds, more = KINDS[kind]
   values = TRAIN | more | changes
   return [
@@ -141,10 +141,9 @@ def random_moments(seed):
 @pytest.mark.parametrize(
   'kind, moments',
   [
-    ('jit', ['starting', 'saving', 'training']),
-    ('group', ['training', 'ending']),
-    pytest.param('jit', random_moments(0), marks=pytest.mark.long),
-    pytest.param('group', random_moments(1), marks=pytest.mark.long),
+    ('group', ['training', 'saving']),
+    pytest.param('jit', random_moments(0), marks=LONG),
+    pytest.param('group', random_moments(1), marks=LONG),
   ],
 )
 def test_killed_at_any_moment_it_ends_bit_for_bit_the_same(
@@ -188,9 +187,10 @@ def test_sigterm_saves_and_the_same_command_goes_on(start, wholes, cut):
   workdir = shutil.copytree(workdir, workdir.with_name('goes_on'))
   _, err = succeeded(start(workdir, *flags()))
   assert 'goes on after epoch' in err
-  assert_same(workdir, wholes('jit')[0])
+  assert_same(workdir, wholes('group')[0])
 
 
+@LONG
 def test_sigterm_saves_though_no_save_is_due(start, tmp_path):
   process = start(tmp_path / 'run', *flags(save_seconds=1000))
   assert wait_until(process, (tmp_path / 'run/metadata.json').exists)
@@ -205,12 +205,12 @@ def test_another_config_is_refused_by_its_key_and_changes_nothing(
 ):
   before = files(cut_copy)
   line = refused(start(cut_copy, *flags(**{'optimizer.lr': 0.5})))
-  assert 'is of another config: train.optimizer.lr (0.01 there, 0.5 h' in line
+  assert 'is of another config: train.optimizer.lr (0.02 there, 0.5 h' in line
   assert files(cut_copy) == before
 
 
 def test_a_finished_run_is_read_and_not_trained_again(start, wholes, tmp_path):
-  whole, printed = wholes('jit')
+  whole, printed = wholes('group')
   workdir = shutil.copytree(whole, tmp_path / 'run')
   again = ('table', 'metadata.json')
   before = files(workdir)
@@ -227,13 +227,11 @@ def test_a_finished_run_is_read_and_not_trained_again(start, wholes, tmp_path):
   'damaged',
   [
     lambda data: data[:-99] + bytes([data[-99] ^ 1]) + data[-98:],
-    pytest.param(lambda data: data[:-99], marks=pytest.mark.long),
+    pytest.param(lambda data: data[:-99], marks=LONG),
   ],
   ids=['flipped', 'truncated'],
 )
-def test_a_damaged_checkpoint_is_refused_by_name(
-  start, wholes, cut_copy, damaged
-):
+def test_a_damaged_checkpoint_is_refused_by_name(start, cut_copy, damaged):
   last = newest(cut_copy)
   (arrays,) = (last / archive.ARRAYS / 'd').iterdir()
   arrays.write_bytes(damaged(arrays.read_bytes()))
@@ -241,79 +239,5 @@ def test_a_damaged_checkpoint_is_refused_by_name(
   line = refused(start(cut_copy, *flags()))
   assert line.startswith(f'error: {last}: a damaged checkpoint (')
   assert files(cut_copy / 'checkpoints') == before
-  # As the line advises.
   shutil.rmtree(last)
   assert f'go on from step {newest(cut_copy).name}' in line
-  succeeded(start(cut_copy, *flags()))
-  assert_same(cut_copy, wholes('jit')[0])
-
-
-def test_a_row_that_is_done_is_not_trained_again(start, wholes, tmp_path):
-  workdir = tmp_path / 'compare'
-  command = {
-    'module': 'compare',
-    'config': 'compare.py:independent,chain',
-  }
-  same = (
-    f'--config.data={WORLD}',
-    '--config.independent.train.epochs=1',
-    *flags(prefix='chain.'),
-  )
-  process = start(workdir, *same, **command)
-  assert wait_until(process, lambda: numbered(workdir / 'chain'))
-  process.kill()
-  assert ended(process)[0] == -signal.SIGKILL
-  before = files(workdir / 'independent')
-  assert 'DONE' in before
-  succeeded(start(workdir, *same, **command))
-  assert files(workdir / 'independent') == before
-  found, expected = (result(d) for d in (workdir / 'chain', wholes('jit')[0]))
-  # Only the row's config is that of the command `train`.
-  assert found == expected
-  assert {row['model'] for row in table(workdir)} == {'independent', 'chain'}
-
-
-# Runs "$@" in the background, fills the disk after the first checkpoint, says
-# how it ended, makes room, and runs it again.
-FULL = """
-set -u
-disk=$1; shift
-mount -t tmpfs -o size=4m tmpfs "$disk" || exit 99
-"$@" 2> "$disk/../first.err" & pid=$!
-until ls "$disk"/run/checkpoints/[0-9]* > /dev/null 2>&1; do
-  kill -0 $pid || break
-  sleep 0.01
-done
-cat /dev/zero > "$disk/filler" 2> /dev/null
-wait $pid
-echo $? > "$disk/../first.status"
-cp -a "$disk/run" "$disk/../full"
-rm "$disk/filler"
-"$@"
-status=$?
-cp -a "$disk/run" "$disk/../run"
-exit $status
-"""
-
-
-def test_a_full_disk_is_one_line_and_costs_nothing(start, wholes, tmp_path):
-  disk = tmp_path / 'disk'
-  disk.mkdir()
-  enter = ['unshare', '-rm', 'sh', '-c']
-  mount = [*enter, 'mount -t tmpfs tmpfs "$0"', disk]
-  if not shutil.which('unshare') or subprocess.call(mount):
-    pytest.skip('no right to mount a small disk here (unshare -rm, mount)')
-  before = [*enter, FULL, 'sh', disk]
-  succeeded(start(disk / 'run', *flags(), before=before))
-  assert (tmp_path / 'first.status').read_text() == '1\n'
-  err = (tmp_path / 'first.err').read_text()
-  assert 'Traceback' not in err
-  (line,) = [s for s in err.splitlines() if 'error' in s.lower()]
-  assert line.startswith(f'error: {disk}/run')
-  assert 'no space left' in line.lower()
-  left = tmp_path / 'full'
-  assert not (left / 'DONE').exists()
-  assert numbered(left)
-  for name in numbered(left):
-    archive.read(left / 'checkpoints' / name, advice='')
-  assert_same(tmp_path / 'run', wholes('jit')[0])

@@ -127,9 +127,15 @@ def second_link(data, way, hidden=0):
   """(weight of x, weight of the first label) in the logit of the second."""
   config: Any = chain_linear.get_config()
   config.model.update(missing=way, hidden=hidden)
-  config.train.epochs = 60 if hidden else 500
+  training = contract.sgd(
+    epochs=60 if hidden else 500,
+    batch_size=0,
+    tolerance=1e-4,
+    l2=1.0,
+    optimizer={'name': 'lbfgs'},
+  )
   model = build.model(config.model, config.encoder, 2)
-  result = loop.fit(model, data, config.train, [0])
+  result = loop.fit(model, data, training, [0])
   variables = jax.tree.map(lambda a: a[0], result.variables)
   x = jnp.array([[-1.0], [1.0], [-1.0], [1.0]])
   y = jnp.array([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0], [1.0, 0.0]])

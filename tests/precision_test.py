@@ -1,5 +1,6 @@
 """bfloat16 compute, float32 losses; remat changes memory and nothing else."""
 
+import functools
 import importlib
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from scipy import sparse
 
 from mlc import data as data_lib
-from mlc import encoders, inference
+from mlc import encoders, inference, loop, parallel, train
 from mlc.models import base, chain, rnn, transformer
 
 NAMES = contract.model_names()
@@ -142,6 +143,47 @@ def test_a_pinned_logit_is_not_rounded():
   )
   assert logits_BxL.dtype == jnp.float32
   np.testing.assert_array_equal(logits_BxL[:, 2], pinned)
+
+
+def test_the_loop_trains_in_bfloat16_and_keeps_float32(monkeypatch):
+  lowered, compile_step = [], parallel.Plan.compile
+
+  def recording(self, programs, run):
+    call, plain = compile_step(self, programs, run), []
+
+    def first_recorded(*args):
+      if not plain:
+        plain.append(jax.jit(functools.partial(run, axis_name=None)))
+        lowered.append(plain[0].lower(*args).as_text())
+      return call(*args)
+
+    return first_recorded
+
+  monkeypatch.setattr(parallel.Plan, 'compile', recording)
+  model = contract.make(chain.Model)
+  results = [
+    loop.fit(model, contract.dataset(), contract.sgd(compute=compute), [0])
+    for compute in ('float32', 'bfloat16')
+  ]
+  of_float32, of_half = (
+    [line for line in text.splitlines() if 'dot_general' in line]
+    for text in lowered
+  )
+  assert len(of_half) >= 5
+  assert not [line for line in of_float32 if 'bf16' in line]
+  assert not [line for line in of_half if 'bf16' not in line]
+  leaves = jax.tree.leaves(results[1].variables['params'])
+  assert {leaf.dtype for leaf in leaves} == {np.dtype('float32')}
+  for name in ('train_loss', 'valid_loss'):
+    full, half = ([line[name] for line in r.history] for r in results)
+    assert full != half
+    np.testing.assert_allclose(half, full, rtol=0.02)
+  # Validation is in float32, so it is what float32 makes of these parameters.
+  variables = jax.tree.map(lambda a: a[0], results[1].variables)
+  valid = train.Batch(*map(jnp.asarray, contract.dataset().split('valid')))
+  np.testing.assert_allclose(
+    half[-1], train.mean_loss(train.likelihood(model), variables, valid), 1e-6
+  )
 
 
 @pytest.mark.parametrize('encoder', [encoders.Linear(), encoders.MLP((8,))])

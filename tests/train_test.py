@@ -32,11 +32,22 @@ def reference(x, y):
   return solver.coef_[0], solver.intercept_[0]
 
 
+def lbfgs():
+  """A training config that ends at the optimum, as mlc/convex.py does."""
+  return contract.sgd(
+    epochs=500,
+    batch_size=0,
+    tolerance=1e-4,
+    l2=1.0,
+    optimizer={'name': 'lbfgs'},
+  )
+
+
 def fitted(config_module, data, **fields):
   config = config_module.get_config()
   config.model.update(fields)
   model = build.model(config.model, config.encoder, data.num_labels)
-  return loop.fit(model, data, config.train, [0])
+  return loop.fit(model, data, lbfgs(), [0])
 
 
 def test_linear_heads_end_at_the_optimum_of_scikit_learn(data):
@@ -75,7 +86,7 @@ def test_a_label_absent_from_train_gets_a_constant_and_the_rest_the_same(data):
   )
   config = independent_linear.get_config()
   model = build.model(config.model, config.encoder, 5)
-  result = loop.fit(model, with_absent, config.train, [0])
+  result = loop.fit(model, with_absent, lbfgs(), [0])
   variables = jax.tree.map(lambda a: a[0], result.variables)
   p = model.apply(variables, x, method='marginals')
   np.testing.assert_allclose(p[:, 4], 0.5 / (len(x) + 1), rtol=1e-4)
