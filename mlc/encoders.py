@@ -2,7 +2,7 @@
 
 from flax import linen as nn
 
-from mlc import inputs
+from mlc import inputs, layers
 from mlc.data.features import Inputs
 from mlc.errors import InputError
 
@@ -38,5 +38,5 @@ class MLP(nn.Module):
     for width in self.widths:
       dense = inputs.LookUp if isinstance(h, Inputs) else nn.Dense
       h = nn.gelu(nn.LayerNorm()(dense(width)(h)))
-      h = nn.Dropout(self.dropout, deterministic=not train)(h)
+      h = layers.Dropout(self.dropout)(h, train=train)
     return h

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlc import stream, train
+from mlc import inputs, stream, train
 from mlc.data import batches
 
 # A chunk is compiled as one scan; between chunks a run can be saved or stopped.
@@ -31,6 +31,7 @@ class Feed:
 
   def __init__(self, data, batch_size: int, seeds, plan, device_mib: float):
     self.data, self.seeds, self.plan = data, seeds, plan
+    self.device_mib = device_mib
     self.num_rows = len(data.splits['train'])
     self.batch_size = batch_size or self.num_rows
     self.num_steps = -(-self.num_rows // self.batch_size)
@@ -51,7 +52,8 @@ class Feed:
   def _all_rows(self, name: str) -> train.Batch:
     if name not in self._rows:
       rows = train.Batch(*self.data.split(name))
-      self._rows[name] = self.plan.rows(rows)
+      x = inputs.unpacked(rows.x, self.device_mib * 2**20 / 2)
+      self._rows[name] = self.plan.rows(rows._replace(x=x))
     return self._rows[name]
 
   def sample(self) -> train.Batch:

@@ -46,6 +46,29 @@ def written_out(x) -> jax.Array:
   return jnp.concatenate([x.dense, rest], axis=1)
 
 
+def unpacked(x, limit_bytes: float):
+  """`written_out` in NumPy for rows at rest, where no encoder looks rows up.
+
+  x as it is where that takes more than `limit_bytes`.
+  """
+  if not isinstance(x, Inputs) or x.width > LOOKUP_WIDTH:
+    return x
+  num_rows, num_dense = x.dense.shape
+  if num_rows * x.width * x.dense.itemsize > limit_bytes:
+    return x
+  out = np.zeros((num_rows, x.width), x.dense.dtype)
+  out[:, :num_dense] = x.dense
+  rows = np.arange(num_rows)
+  for ids_B, values_B in zip(x.ids.T, x.values.T, strict=True):
+    out[rows, num_dense + ids_B] += values_B
+  start = num_dense + x.num_sparse
+  for value_B, count in zip(x.categorical.T, x.num_values, strict=True):
+    known_B = value_B >= 0
+    out[rows[known_B], start + value_B[known_B]] = 1
+    start += count
+  return out
+
+
 def _lookups(x: Inputs):
   """Sparse and categorical columns as (ids, values); 0 pads."""
   starts_C = x.num_sparse + np.cumsum([0, *x.num_values])[:-1]

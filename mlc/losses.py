@@ -242,8 +242,10 @@ def _count(counted_BxL):
 
 def _cells(logits_BxL, on_BxL, off_BxL, counted_BxL):
   """Cross-entropy by the weights of its two sides; over the count of cells."""
-  loss_BxL = -on_BxL * jax.nn.log_sigmoid(logits_BxL)
-  loss_BxL -= off_BxL * jax.nn.log_sigmoid(-logits_BxL)
+  # As in `bce`: one exp and one log for both log s(z) and log s(-z).
+  tail_BxL = jnp.log1p(jnp.exp(-jnp.abs(logits_BxL)))
+  loss_BxL = on_BxL * (tail_BxL - jnp.minimum(logits_BxL, 0))
+  loss_BxL += off_BxL * (tail_BxL + jnp.maximum(logits_BxL, 0))
   return loss_BxL.sum(-1), _count(counted_BxL)
 
 

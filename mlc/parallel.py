@@ -66,8 +66,11 @@ class Programs:
   def __init__(self):
     self.compile_seconds = 0.0
 
-  def add(self, function, wrapper=jax.jit, **kwargs) -> Callable:
-    """`wrapper(function)`, compiled once for each shape of its arguments."""
+  def add(self, function, wrapper=jax.jit, small=False, **kwargs) -> Callable:
+    """`wrapper(function)`, compiled once for each shape of its arguments.
+
+    small: its operations are so short that a CPU's threads do not pay.
+    """
     wrapped, executables = wrapper(function, **kwargs), {}
 
     def call(*args):
@@ -75,11 +78,23 @@ class Programs:
       key = tree, tuple((np.shape(a), a.dtype) for a in leaves)
       if key not in executables:
         start = time.perf_counter()
-        executables[key] = wrapped.lower(*args).compile()
+        lowered = wrapped.lower(*args)
+        executables[key] = lowered.compile(compiler_options=_options(small))
         self.compile_seconds += time.perf_counter() - start
       return executables[key](*args)
 
     return call
+
+
+def _options(small: bool) -> dict[str, Any]:
+  """What XLA is told for a CPU; measured in notes/benchmark.md."""
+  if jax.default_backend() != 'cpu':
+    return {}
+  # Has no effect without AVX-512.
+  options: dict[str, Any] = {'xla_cpu_prefer_vector_width': 512}
+  if small:
+    options['xla_disable_hlo_passes'] = 'cpu-parallel-task-assigner'
+  return options
 
 
 def over_runs(function, in_axes):
@@ -154,10 +169,10 @@ class Plan:
     """Row numbers, K first and B last, to the devices that need them."""
     return idx
 
-  def compile(self, programs: Programs, run) -> Callable:
+  def compile(self, programs: Programs, run, small: bool = False) -> Callable:
     """`run(fits, rows, idx, axis_name)` as a function of the first three."""
     run = functools.partial(run, axis_name=None)
-    return programs.add(run, donate_argnums=0)
+    return programs.add(run, small=small, donate_argnums=0)
 
   def fetch(self, tree):
     """The whole of `tree` as NumPy arrays, on every process."""
@@ -174,7 +189,7 @@ class Pmap(Plan):
     if self.over_runs:
       _divides(num_runs, 'runs', len(self.devices), 'pmap')
 
-  def compile(self, programs, run):
+  def compile(self, programs, run, small=False):
     shares = len(self.devices)
 
     def split(a):
@@ -187,6 +202,7 @@ class Pmap(Plan):
       return programs.add(
         functools.partial(run, axis_name=axis_name),
         wrapper=jax.pmap,
+        small=small,
         axis_name='data',
         devices=self.devices,
         in_axes=in_axes,
@@ -253,7 +269,7 @@ class Mesh(Plan):
     middle = [None] * (idx.ndim - 2)
     return _placed(idx, self._named('runs', *middle, 'data'))
 
-  def compile(self, programs, run):
+  def compile(self, programs, run, small=False):
     run = functools.partial(run, axis_name=None)
 
     def constrained(fits, rows, idx):
@@ -263,7 +279,7 @@ class Mesh(Plan):
       # Every process reads the scalars.
       return fits, jax.tree.map(lambda a: keep(a, self._named()), scalars)
 
-    return programs.add(constrained, donate_argnums=0)
+    return programs.add(constrained, small=small, donate_argnums=0)
 
   def fetch(self, tree):
     if jax.process_count() > 1:

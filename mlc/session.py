@@ -13,6 +13,8 @@ import numpy as np
 from mlc import feed, optimizer, parallel, runs, train
 from mlc.errors import InputError
 
+# Weights, of all runs, below which the threads of a CPU cost more than they do.
+SMALL = 100_000
 # Of a batch that is not finite, how many rows are told.
 MOST_ROWS = 64
 
@@ -94,7 +96,9 @@ class Session:
       one = functools.partial(runs.chunk, axis_name=axis_name, step=step)
       return over(one, in_axes=(0, None, 0))(fits, rows, idx)
 
-    self._chunk = self.plan.compile(self.programs, chunk)
+    weights = sum(a.size for a in jax.tree.leaves(self.like.state.params))
+    small = weights < SMALL
+    self._chunk = self.plan.compile(self.programs, chunk, small=small)
     sums = functools.partial(
       runs.loss_sums, objective=objective, params_of=params_of
     )

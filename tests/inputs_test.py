@@ -8,15 +8,15 @@ from mlc.data.features import Inputs
 
 X = Inputs(
   dense=np.float32([[7, 8], [9, 10]]),
-  ids=np.int32([[2, 0, 0], [1, 0, 2]]),
-  values=np.float32([[0.5, 0, 0], [3, 4, 5]]),
-  categorical=np.int32([[1, -1], [0, 2]]),
+  ids=np.int32([[2, 0, 0], [0, 1, 0]]),
+  values=np.float32([[0.5, 0, 0], [4, 3, 0]]),
+  categorical=np.int32([[0, -1], [1, 2]]),
   num_sparse=3,
   num_values=(2, 3),
 )
 OUT = [
-  [7, 8, 0, 0, 0.5, 0, 1, 0, 0, 0],
-  [9, 10, 4, 3, 5, 1, 0, 0, 0, 1],
+  [7, 8, 0, 0, 0.5, 1, 0, 0, 0, 0],
+  [9, 10, 4, 3, 0, 0, 1, 0, 0, 1],
 ]
 
 
