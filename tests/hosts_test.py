@@ -171,7 +171,6 @@ def test_a_port_that_is_taken_is_named():
     (('a:1', 2, 2), 'process_id 2 of num_processes 2'),
     (('a:1', 2, -1), 'process_id -1'),
     (('a:1', 0, 0), 'num_processes 0'),
-    (('auto', None, None), 'the variables of the cluster'),
   ],
 )
 def test_flags_that_cannot_be_are_one_line(given, words, monkeypatch):
@@ -181,6 +180,21 @@ def test_flags_that_cannot_be_are_one_line(given, words, monkeypatch):
   with pytest.raises(InputError, match=words) as caught:
     hosts.connect(*given)
   assert '\n' not in str(caught.value)
+
+
+def test_a_cluster_that_is_none_is_one_line():
+  # In a process of its own: `connect` takes over the descriptors of this one.
+  done = subprocess.run(
+    [sys.executable, '-c', 'from mlc import hosts; hosts.connect("auto")'],
+    cwd=pathlib.Path(__file__).parent.parent,
+    env={k: v for k, v in os.environ.items() if not k.startswith(CLUSTER)},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 1
+  last = done.stderr.strip().splitlines()[-1]
+  assert 'InputError: the variables of the cluster' in last
 
 
 def test_without_flags_and_cluster_nothing_is_done(monkeypatch):

@@ -148,8 +148,8 @@ def test_a_pinned_logit_is_not_rounded():
 def test_the_loop_trains_in_bfloat16_and_keeps_float32(monkeypatch):
   lowered, compile_step = [], parallel.Plan.compile
 
-  def recording(self, programs, run):
-    call, plain = compile_step(self, programs, run), []
+  def recording(self, programs, run, **options):
+    call, plain = compile_step(self, programs, run, **options), []
 
     def first_recorded(*args):
       if not plain:
