@@ -48,7 +48,9 @@ def infer(call: str):
   -> a function (model, variables, x, key) -> posterior.
   """
   name, config = calls.parse(call, 'inference')
-  method = _find(inference, name, 'inference method')
+  if name not in inference.METHODS:
+    raise nearest(name, inference.METHODS, 'inference method')
+  method = inference.METHODS[name]
   return functools.partial(method, **_arguments(config, method, name))
 
 
@@ -166,7 +168,7 @@ def _find(module, name, what):
 
 # What a config cannot set: it is given by the caller or by flax.
 GIVEN = {'model', 'variables', 'x', 'key', 'num_labels', 'encoder'} | {
-  *('name', 'parent', 'logits_BxL', 'y_BxL', 'counted_BxL'),
+  *('name', 'parent', 'logits_BxL', 'y_BxL', 'counted_BxL', 'given_BxL'),
   *('positive_L', 'observed_L'),
 }
 

@@ -13,19 +13,32 @@ class Candidates(NamedTuple):
   of distinct label sets (enumeration: 1xUxL). logw_BxS need not be
   normalised; -inf marks what is not a candidate. A label set may occur more
   than once (Monte Carlo): its weight is then the sum.
+
+  nodes_B: how many nodes of the tree of label prefixes were explored, the root
+    among them, as Mena et al. (WIREs DMKD 2016) count; None: no tree.
+  unseen_B: an upper bound of the probability of all label sets that are no
+    candidates (not of rounding); None: no bound.
   """
 
   y_BxSxL: jax.Array
   logw_BxS: jax.Array
+  nodes_B: jax.Array | None = None
+  unseen_B: jax.Array | None = None
 
 
 class Product(NamedTuple):
-  """Marginals p_BxL of labels that are independent given x."""
+  """Marginals p_BxL of labels that are independent given x: a joint too."""
 
   p_BxL: jax.Array
 
 
-Posterior = Candidates | Product
+class Marginals(NamedTuple):
+  """P(y_l = 1 | x) and nothing else: what labels have in common is unknown."""
+
+  p_BxL: jax.Array
+
+
+Posterior = Candidates | Product | Marginals
 
 
 def weights(c: Candidates) -> jax.Array:
@@ -47,7 +60,7 @@ def mix(w_BxS: jax.Array, y_BxSxL: jax.Array) -> jax.Array:
 
 def marginals(posterior: Posterior) -> jax.Array:
   """P(y_l = 1 | x) -> BxL; memory BxS at most where the support is shared."""
-  if isinstance(posterior, Product):
-    return posterior.p_BxL
-  # Weights may sum to 1 + 1e-7; a probability may not.
-  return jnp.minimum(mix(weights(posterior), posterior.y_BxSxL), 1)
+  if isinstance(posterior, Candidates):
+    # Weights may sum to 1 + 1e-7; a probability may not.
+    return jnp.minimum(mix(weights(posterior), posterior.y_BxSxL), 1)
+  return posterior.p_BxL
