@@ -27,6 +27,9 @@ MODELS = (
   'powerset',
 )
 
+# Files of this folder that are no model's.
+NO_MODEL = {'compare', 'default', 'decision_matrix', 'regret'}
+
 # Keys of the whole that every row has too.
 SHARED = ('data', 'data_seed', 'labels', 'drop', 'splits', 'standardise')
 
@@ -45,7 +48,7 @@ def get_config(models: str = ','.join(MODELS)) -> ml_collections.ConfigDict:
   config.parallel = 'jit'  # Of the same; or pmap, mesh(data=4).
   config.models = tuple(name.strip() for name in models.split(','))
   here = pathlib.Path(__file__).parent
-  known = {file.stem for file in here.glob('*.py')} - {'compare', 'default'}
+  known = {file.stem for file in here.glob('*.py')} - NO_MODEL
   for name in config.models:
     if name not in known:
       raise nearest(name, known, 'model config')

@@ -19,8 +19,17 @@ def get_config(data: str = 'yeast') -> ml_collections.ConfigDict:
     {'name': 'MLP', 'widths': (256,), 'dropout': 0.5}
   )
   config.inference = 'exact'
-  config.decisions = ('hamming', 'subset', 'f1', 'threshold')
-  config.decode_batch = 64  # Rows decoded at once.
+  config.decisions = ('hamming', 'subset', 'f1', 'scut')
+  config.decode_batch = 64  # Rows decoded at once, at most:
+  config.decode_mib = 1024  # fewer where their posteriors need more.
+  config.calibration = 'none'  # Of marginals: temperature, platt, isotonic.
+  config.metrics = (
+    *('hamming_loss', 'subset_accuracy', 'example_f1'),
+    *('micro_f1', 'macro_f1', 'lrap', 'nll'),
+  )
+  # What answers must keep to: 'mined' from training rows, 'none', or such as
+  # 'cat -> animal; cat excludes dog'.
+  config.rules = 'mined'
   config.train = ml_collections.ConfigDict(
     {
       'epochs': 100,

@@ -30,7 +30,10 @@ THREADS = flags.DEFINE_integer(
   'threads', 2, 'Cores that each process may use.', lower_bound=1
 )
 
-PEERS = ('scikit-learn', 'torch', 'liac-arff', 'iterative-stratification')
+PEERS = (
+  *('scikit-learn', 'torch', 'dacaf-mlc'),
+  *('liac-arff', 'iterative-stratification'),
+)
 
 HEADER = (
   f'{"":48}{"seconds":>9}{"compile":>9}{"peer s":>9}{"ratio":>8}'
@@ -87,6 +90,9 @@ def row(about: dict) -> str:
     f'{about.get("mib", ours.get("mib")):7.0f}',
     f'  {peer.get("name", about.get("missing", ""))}',
     f' ({peer["mib"]:.0f} MiB)' if 'mib' in peer else '',
+    f'{ours["nodes"] / ours["seconds"]:.3g} nodes/s'
+    if ours.get('nodes')
+    else '',
   ]
   return ''.join(cells).rstrip()
 

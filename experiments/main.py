@@ -14,29 +14,32 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from mlc import (
+  build,
   experiment,
   hosts,
   logs,
   loop,
+  matrix,
   parallel,
+  regret_view,
   report,
   run_folder,
   session,
   stages,
 )
+from mlc import (
+  outcomes as outcomes_lib,
+)
 from mlc.data.download import cache_folder
-from mlc.errors import InputError
+from mlc.errors import InputError, nearest
 
-FOOTNOTES = (
-  'hamming: labels with marginal above .5; subset: the most probable label set;'
-  ' f1: the set of highest expected example-F1; threshold: each label cut where'
-  ' its F1 on validation rows is highest.',
-  'LRAP ranks by marginals, which is a heuristic for it.',
+OF_SEEDS = (
   'The spread is over training seeds on one split.',
   'Seconds are for all seeds, trained and decoded as one program; compilation'
   ' is not counted.',
 )
-
+# What a comparison may look like: `config.view`.
+VIEWS = {'table': report, 'matrix': matrix, 'regret': regret_view}
 
 CONFIG = config_flags.DEFINE_config_file('config', lock_config=True)
 WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
@@ -95,45 +98,56 @@ def _parse(argv):
 def table(config, rows: dict) -> None:
   """Trains every config of `rows` (folder -> config) and writes one table.
 
-  config: the whole, which names the data and is saved in the work folder. The
-    folder '' is the work folder itself. What was done there before is not done
-    again; a SIGTERM saves, and ends the process with status 0.
+  config: the whole, saved in the work folder; its `view` says what the table
+    is like. The folder '' is the work folder itself. Rows that differ in
+    `data_seed` only are one row of the table. What was done there before is
+    not done again; a SIGTERM saves, and ends the process with status 0.
   """
   began = time.monotonic()
   asked = threading.Event()
   signal.signal(signal.SIGTERM, lambda *_: asked.set())
-  data = experiment.load_data(config, DOWNLOAD.value)
+  sets = {}
+  for name, row in rows.items():
+    key = tuple(row.get(k) for k in build.OF_DATA)
+    if key not in sets:
+      sets[key] = build.dataset(row, DOWNLOAD.value)
+    rows[name] = row, sets[key]
   # Before anything is written: what can be found wrong without training.
-  names = [row.name for row in rows.values()]
+  names = [(row.name, row.data, row.data_seed) for row, _ in rows.values()]
   if len(set(names)) < len(names):
     raise InputError(
-      f'two rows have one name among {names}: set config.name in each config'
+      f'two rows have one name among {[name for name, *_ in names]}: set'
+      ' config.name in each config'
     )
-  for row in rows.values():
+  view = config.get('view', 'table')
+  if view not in VIEWS:
+    raise nearest(view, VIEWS, 'view')
+  for row, data in rows.values():
     experiment.check(row, data)
   folder = pathlib.Path(str(WORKDIR.value))
   first = parallel.is_first()
   about = None
   if first:
     _open(folder, config, OVERWRITE.value)
-    for name, row in rows.items():
+    for name, (row, _) in rows.items():
       if name:
         _open(folder / name, row, overwrite=False)
     if not all(run_folder.finished(folder / name) for name in rows):
-      about = run_folder.note_session(folder, parallel.devices(), data.checksum)
+      checksums = ' '.join(data.checksum for data in sets.values())
+      about = run_folder.note_session(folder, parallel.devices(), checksums)
     if list(rows) == ['']:
-      print(experiment.parameter_table(config, data), file=sys.stderr)
+      print(experiment.parameter_table(*rows['']), file=sys.stderr)
   parallel.any_of(False)  # The others wait until the folder is ready.
   profile = contextlib.nullcontext()
   if PROFILE.value:
     profile = parallel.trace(str(folder / 'profile'))
   stream = None if first else io.StringIO()
-  total = sum(stages.epochs(row) for row in rows.values())
+  total = sum(stages.epochs(row) for row, _ in rows.values())
   try:
     with logs.Progress(total, stream) as progress, profile:
       outcomes = [
-        _outcome(progress, row, data, folder / name, asked.is_set, len(rows))
-        for name, row in rows.items()
+        _outcome(progress, name, row, data, asked.is_set, len(rows))
+        for name, (row, data) in rows.items()
       ]
   except loop.Stopped:
     if first:
@@ -141,12 +155,14 @@ def table(config, rows: dict) -> None:
     return
   if not first:
     return
-  notes = [note for outcome in outcomes for note in outcome.notes]
-  title = f'{data.name}: {config.seeds} seeds, test rows'
-  records = [record for outcome in outcomes for record in outcome.records]
-  if not records:
-    raise InputError(f'no row stayed finite: {" ".join(notes)}')
-  report.write(records, folder, (*FOOTNOTES, *notes), title).print()
+  found = outcomes_lib.merged(outcomes, pool=view != 'regret')
+  if not found.records:
+    raise InputError(f'no row stayed finite: {" ".join(found.notes)}')
+  title = f'{config.seeds} seeds, test rows'
+  if len(sets) == 1:
+    title = f'{next(iter(sets.values())).name}: {title}'
+  notes = (*OF_SEEDS, *found.notes) if view == 'table' else found.notes
+  VIEWS[view].write(found.records, folder, notes, title).print()
   seconds = time.monotonic() - began
   if about:
     about['seconds'] = about.get('seconds', 0.0) + seconds
@@ -154,9 +170,10 @@ def table(config, rows: dict) -> None:
   print(f'{folder}: {logs.duration(seconds)}')
 
 
-def _outcome(progress, row, data, folder, stop, num_rows):
-  """What one config comes to, trained now or before."""
-  progress.start(row.name)
+def _outcome(progress, name, row, data, stop, num_rows):
+  """What one config comes to, trained now or before in the folder `name`."""
+  folder = pathlib.Path(str(WORKDIR.value)) / name
+  progress.start(name or row.name)
   try:
     return experiment.train_and_evaluate(
       row,
@@ -171,7 +188,7 @@ def _outcome(progress, row, data, folder, stop, num_rows):
       raise
     # The other rows may be sound, and the same command would end here again.
     progress.skip(stages.epochs(row), 'not finite')
-    return experiment.Outcome([], [f'{row.name}, left out: {error}'])
+    return outcomes_lib.Outcome([], [f'{row.name}, left out: {error}'])
 
 
 def _open(folder, config, overwrite):

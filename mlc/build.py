@@ -1,20 +1,46 @@
 """Config -> objects: the only file where a string becomes an object."""
 
+from collections.abc import Callable
 import dataclasses
 import functools
 import importlib
 import inspect
 import pkgutil
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mlc import calls, decisions, encoders, inference, losses, row_losses
+from mlc import (
+  abstention,
+  calibration,
+  calls,
+  encoders,
+  inference,
+  losses,
+  rankings,
+  row_losses,
+  thresholds,
+)
+from mlc import decisions as decisions_lib
+from mlc.data import Dataset, load, split_files
 from mlc.errors import InputError, nearest
 import mlc.models
 from mlc.models import base
+
+# The keys of a config that say what its data are.
+OF_DATA = ('data', 'data_seed', 'labels', 'drop', 'splits', 'standardise')
+
+
+def dataset(config, download: bool = False) -> Dataset:
+  """The data set that `config` names, imputed, standardised if it says so."""
+  options = {key: config.get(key) for key in ('labels', 'drop')}
+  data = load(config.data, config.data_seed, download=download, **options)
+  if config.get('splits'):
+    rows = split_files.load(config.splits, data)
+    data = data.with_splits(rows)
+  return data.standardised() if config.standardise else data.imputed()
 
 
 def model(config, encoder_config, num_labels: int):
@@ -148,9 +174,69 @@ def _counts(data) -> dict[str, np.ndarray]:
   }
 
 
-def decision(name: str):
-  """A rule of mlc/decisions.py: posterior -> answer BxL."""
-  return _find(decisions, name, 'decision')
+class Rule(NamedTuple):
+  """A decision as a config names it.
+
+  kind: 'answer' (label sets, -1 where silent), 'scores' (a ranking), or 'cut'
+    (label sets by thresholds that are fitted on validation rows).
+  about: one line for the notes of a table.
+  decide: posterior -> BxL; of a cut (cut, p_BxL) -> BxL.
+  fit: of a cut, (p_NxL, y_NxL, mask_NxL) -> cut.
+  """
+
+  call: str
+  kind: str
+  about: str
+  decide: Callable
+  fit: Callable | None = None
+
+
+def decisions() -> dict[str, tuple[str, Callable]]:
+  """Name -> (kind, function): what `decision` knows.
+
+  A rule of mlc/decisions.py, abstention.py, rankings.py or thresholds.py is a
+  public function whose first argument says what it takes.
+  """
+  return {
+    rule: (kind, function)
+    for kind, module, first in (
+      ('answer', decisions_lib, 'posterior'),
+      ('answer', abstention, 'posterior'),
+      ('scores', rankings, 'posterior'),
+      ('cut', thresholds, 'p_NxL'),
+    )
+    for rule, function in vars(module).items()
+    if callable(function)
+    and not rule.startswith('_')
+    and getattr(function, '__module__', None) == module.__name__
+    and next(iter(inspect.signature(function).parameters), None) == first
+  }
+
+
+def decision(call: str) -> Rule:
+  """'hamming', 'fbeta(beta=2.0)', 'scut': a rule with its options."""
+  name, config = calls.parse(call, 'decision')
+  known = decisions()
+  if name not in known:
+    raise nearest(name, known, 'decision')
+  kind, function = known[name]
+  options = _arguments(config, function, name)
+  apply = functools.partial(function, **options)
+  about = (function.__doc__ or '').partition('\n')[0].partition(' -> ')[0]
+  about = f'{call}: {about.rstrip(".")}.'
+  if kind == 'cut':
+    return Rule(call, kind, about, thresholds.answer, apply)
+  return Rule(call, kind, about, apply)
+
+
+def calibrator(call: str) -> Callable:
+  """'platt(per_label=False)': (p_KxNxL, y_NxL, mask_NxL) -> what is saved."""
+  name, config = calls.parse(call, 'calibration')
+  if name not in calibration.METHODS:
+    raise nearest(name, {*calibration.METHODS, 'none'}, 'calibration')
+  method = calibration.METHODS[name]
+  options = _arguments(config, method, name)
+  return functools.partial(calibration.fit, name, **options)
 
 
 def _find(module, name, what):
@@ -169,7 +255,7 @@ def _find(module, name, what):
 # What a config cannot set: it is given by the caller or by flax.
 GIVEN = {'model', 'variables', 'x', 'key', 'num_labels', 'encoder'} | {
   *('name', 'parent', 'logits_BxL', 'y_BxL', 'counted_BxL', 'given_BxL'),
-  *('positive_L', 'observed_L'),
+  *('positive_L', 'observed_L', 'posterior', 'p_NxL', 'y_NxL', 'mask_NxL'),
 }
 
 

@@ -17,11 +17,10 @@ import optax
 
 from mlc import calls, encoders, logistic, loop, train
 from mlc import links as links_lib
-from mlc.data import splits
 from mlc.errors import InputError, nearest
 from mlc.models import chain, independent, mixture
 
-OPTIONS = ('name', 'polish', 'strengths', 'criterion', 'folds')
+OPTIONS = ('name', 'polish', 'strengths', 'criterion', 'folds', 'repeats')
 # What would mean something to the loop only.
 FIXED = {
   'loss': 'likelihood',
@@ -60,9 +59,12 @@ def check(model, config) -> None:
         f'train.{key}={config[key]!r} with train.optimizer.name=convex, which'
         f' has no use for it: leave it at {only!r}'
       )
-  folds = config.optimizer.get('folds', 5)
-  if type(folds) is not int or folds < 2:
-    raise InputError(f'train.optimizer.folds={folds!r}: give 2 or more')
+  for key, default, least in (('folds', 5, 2), ('repeats', 1, 1)):
+    number = config.optimizer.get(key, default)
+    if type(number) is not int or number < least:
+      raise InputError(
+        f'train.optimizer.{key}={number!r}: give {least} or more'
+      )
   strengths = _strengths(config)
   if not strengths or not all(0 < c < math.inf for c in strengths):
     raise InputError(
@@ -74,20 +76,28 @@ def check(model, config) -> None:
     raise nearest(criterion, logistic.CRITERIA, 'criterion')
 
 
-def fit(model, data, config, seeds: list[int]) -> loop.Result:
+def fit(
+  model, data, config, seeds: list[int], *, num_rows: int = 0
+) -> loop.Result:
   """One run per seed, its links at the optimum.
 
   A link is scikit-learn's LogisticRegression(C) on the features and the labels
   before it, over the train rows where it and these are observed. A label that
   is constant in train has no link, and no link looks at it. With several
-  strengths the C of each link is the one of least k-fold `criterion`, as in
-  Mena et al. (IJCAI 2015; KAIS 2016).
+  strengths the C of each link is the one of least `criterion` over the held
+  out folds of a cross-validation, as in Mena et al. (IJCAI 2015; KAIS 2016).
+  Each label has divisions of its own, whose folds share its positive rows
+  evenly, and `repeats` of them.
 
   config: l2 (1 / C), and under optimizer: polish (go on in float64), strengths
-    (C to choose from, () = l2's), criterion ('nll' or 'brier'), folds.
+    (C to choose from, () = l2's), criterion ('nll' or 'brier'), folds, repeats.
+  num_rows: no fewer than there are in train; the rest is filled up with rows
+    of weight 0, which change nothing but rounding. Give the folds of a
+    cross-validation the largest one's number, and all but the first compile
+    nothing (of sparse features: seldom anything); 0 adds none.
 
   Raises:
-    InputError: no seeds, and what `check` and k-fold splits refuse.
+    InputError: no seeds, and what `check` refuses.
   """
   if not seeds:
     raise InputError('no seeds: train at least one run, --config.seeds=1')
@@ -100,6 +110,11 @@ def fit(model, data, config, seeds: list[int]) -> loop.Result:
       ' nothing to fit: give other splits'
     )
   x, y_NxL, mask_NxL = data.split('train')
+  if 0 < num_rows < len(y_NxL):
+    raise InputError(
+      f'convex: num_rows={num_rows}, but {data.name} has {len(y_NxL)} rows in'
+      ' train: give that number or more'
+    )
   structure, draw_seconds = links_lib.run(
     _draw,
     model,
@@ -114,18 +129,25 @@ def fit(model, data, config, seeds: list[int]) -> loop.Result:
     look=not _member(model).independent,
   )
   options, strengths = config.optimizer, _strengths(config)
-  mask_NxL = mask_NxL[:, fitted]
+  y_NxL = np.where(mask_NxL > 0, y_NxL, 0)
+  fold_RxLxN = None
+  if strengths[1:]:
+    folds, repeats = options.get('folds', 5), options.get('repeats', 1)
+    fold_RxLxN = _divisions(y_NxL, mask_NxL, folds, repeats)
+  # A label that is constant has no link to take rows from.
+  mask_NxL = None if mask_NxL[:, fitted].all() else mask_NxL
   solved, compile_seconds = links_lib.solve(
     x,
-    np.where(mask_NxL > 0, y_NxL[:, fitted], 0).astype(np.float32),
-    None if mask_NxL.all() else mask_NxL,
+    y_NxL.astype(np.float32),
+    mask_NxL,
     links,
     strengths,
-    fold_N=_folds(data, options.get('folds', 5)) if strengths[1:] else None,
+    fold_RxLxN=fold_RxLxN,
     criterion=options.get('criterion', 'nll'),
     polish=options.get('polish', False),
+    num_rows=num_rows,
   )
-  params = _params(model, links, solved.w_PxQ, fitted)
+  params = _params(model, links, solved.w_PxQ)
   compile_seconds += draw_seconds
   return loop.Result(
     {'params': params, 'structure': structure},
@@ -144,13 +166,20 @@ def _strengths(config) -> tuple[float, ...]:
   return strengths or ((1 / config.l2,) if config.l2 else ())
 
 
-def _folds(data, num_folds: int):
-  """The fold of each train row."""
-  y_NxL = data.labels.y_NxL[data.splits['train']]
-  fold_N = np.zeros(y_NxL.shape[0], np.int32)
-  for fold, (_, rows) in enumerate(splits.k_fold(y_NxL, num_folds, seed=0)):
-    fold_N[rows] = fold
-  return fold_N
+def _divisions(y_NxL, mask_NxL, num_folds: int, repeats: int):
+  """RxLxN: each label's division of the rows into folds, as even in its value.
+
+  The folds are dealt in turn to its positive rows, then to its negative ones,
+  then to those where it is missing.
+  """
+  kind_LxN = np.where(mask_NxL > 0, y_NxL < 0.5, 2).T
+  rng = np.random.default_rng(0)
+  chance_RxLxN = rng.random((repeats, *kind_LxN.shape))
+  order_RxLxN = np.argsort(kind_LxN + chance_RxLxN, axis=2)
+  fold_RxLxN = np.empty(order_RxLxN.shape, np.int8)
+  turn_N = np.arange(order_RxLxN.shape[2]) % num_folds
+  np.put_along_axis(fold_RxLxN, order_RxLxN, turn_N[None, None], axis=2)
+  return fold_RxLxN
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -164,29 +193,27 @@ def _draw(model, structure, sample, seeds):
   return jax.vmap(draw)(seeds)
 
 
-def _params(model, links, w_PxQ, fitted_F):
+def _params(model, links, w_PxQ):
   """The parameters of the runs, as `train.init` lays them out."""
-  w_KxMxFxQ = w_PxQ[links.of_KxMxL[:, :, fitted_F]]
-  num_labels = links.of_KxMxL.shape[-1]
-  start = w_PxQ.shape[1] - len(fitted_F)
+  of_KxMxL = links.of_KxMxL
+  # Zero for labels without a link.
+  w_KxMxLxQ = np.where(of_KxMxL[..., None] >= 0, w_PxQ[of_KxMxL], 0)
+  start = w_PxQ.shape[1] - of_KxMxL.shape[-1]
   mixed = type(model) is mixture.Model
 
-  def columns(w_KxMxFxI):
-    """KxMxIxL: zero for labels without a link."""
-    shape = *w_KxMxFxI.shape[:2], w_KxMxFxI.shape[3], num_labels
-    out = np.zeros(shape, np.float32)
-    out[..., fitted_F] = np.swapaxes(w_KxMxFxI, 2, 3)
+  def columns(w_KxMxLxI):
+    """KxMxIxL."""
+    out = np.swapaxes(w_KxMxLxI, 2, 3).astype(np.float32)
     return jnp.asarray(out if mixed else out[:, 0])
 
   dense = {
-    'kernel': columns(w_KxMxFxQ[..., 1:start]),
-    'bias': columns(w_KxMxFxQ[..., :1])[..., 0, :],
+    'kernel': columns(w_KxMxLxQ[..., 1:start]),
+    'bias': columns(w_KxMxLxQ[..., :1])[..., 0, :],
   }
   if _member(model).independent:
     return {'member': {'head': dense}} if mixed else {'head': dense}
-  w_KxMxFxL = np.zeros((*w_KxMxFxQ.shape[:3], num_labels), np.float32)
-  w_KxMxFxL[..., fitted_F] = w_KxMxFxQ[..., start:]
-  params = {'from_h': dense, 'label_kernel': columns(w_KxMxFxL)[..., None]}
+  label_kernel = columns(w_KxMxLxQ[..., start:])[..., None]
+  params = {'from_h': dense, 'label_kernel': label_kernel}
   return {'member': params} if mixed else params
 
 

@@ -1,27 +1,26 @@
-"""Decision rules: posterior -> the answer that is optimal for one loss.
+"""Decision rules: posterior -> the label set that is optimal for one loss.
 
 A rule never sees the model. Answers are 0/1 in int8. Ties, here between equal
 floats, go to the smaller answer: a label at exactly .5 is left out, and of
 equally good sizes the smaller is taken; of equally good labels those with the
-lower index; of equally good candidates the one listed first.
+lower index; of equally good candidates the one listed first. A row without
+candidates gets the empty set.
+
+What is expected is the metric of one row by the conventions of mlc/metrics,
+those of Nguyen et al., Information Fusion 2026 (DaCaF). Marginals alone answer
+`hamming`, `cost` and `markedness` and the degenerate `specificity` and `npv`;
+every other rule refuses them with an InputError.
 """
+
+import math
 
 import jax
 import jax.numpy as jnp
 
-from mlc.posterior import (
-  Candidates,
-  Posterior,
-  Product,
-  marginals,
-  mix,
-  weights,
-)
-
-
-def threshold(p_BxL: jax.Array, t_L: jax.Array) -> jax.Array:
-  """Labels whose score is above their threshold -> BxL."""
-  return (p_BxL > t_L[None]).astype(jnp.int8)
+from mlc import gfm, jaccards, sizes
+from mlc.choose import Joint, first_best, joint, per_label, pool, top
+from mlc.errors import InputError
+from mlc.posterior import Candidates, Posterior, Product, marginals, weights
 
 
 def hamming(posterior: Posterior) -> jax.Array:
@@ -33,124 +32,201 @@ def hamming(posterior: Posterior) -> jax.Array:
   return (marginals(posterior) > 0.5).astype(jnp.int8)
 
 
+def cost(
+  posterior: Posterior,
+  true_negative=0.0,
+  false_positive=1.0,
+  false_negative=1.0,
+  true_positive=0.0,
+) -> jax.Array:
+  """Least expected sum of costs over labels -> BxL; `hamming` by default.
+
+  Costs: a number for all labels or a tuple of L. A label is on where
+  (1 - p) (false_positive - true_negative) < p (false_negative -
+  true_positive). Source: Elkan, IJCAI 2001, eq. 1, for each label.
+
+  Raises:
+    InputError: a cost that is not finite, or not one for each label.
+  """
+  p_BxL = marginals(posterior)
+  options = {
+    'true_negative': true_negative,
+    'false_positive': false_positive,
+    'false_negative': false_negative,
+    'true_positive': true_positive,
+  }
+  tn_1xL, fp_1xL, fn_1xL, tp_1xL = (
+    per_label(value, p_BxL.shape[-1], f'decision cost: {name}')
+    for name, value in options.items()
+  )
+  off_BxL = (1 - p_BxL) * (fp_1xL - tn_1xL)
+  return (off_BxL < p_BxL * (fn_1xL - tp_1xL)).astype(jnp.int8)
+
+
 def subset(posterior: Posterior) -> jax.Array:
   """Least expected subset 0/1 loss: the mode -> BxL.
 
   Copies of one label set are pooled, since the most frequent of many samples
-  is wanted, not one of them. A row without candidates gets the empty set.
-  Source: as `hamming`.
+  is wanted, not one of them. Source: as `hamming`.
   """
+  posterior = joint(posterior, 'subset')
   if isinstance(posterior, Product):
     return hamming(posterior)
   y_BxSxL, w_BxS = posterior.y_BxSxL, weights(posterior)
   shared = len(y_BxSxL) < len(w_BxS)  # Distinct then: there is nothing to pool.
   if not shared:
-    w_BxS = jax.vmap(_pool)(w_BxS, y_BxSxL > 0.5)
-  best_B = jnp.argmax(w_BxS, axis=-1)
+    w_BxS = jax.vmap(pool)(w_BxS, y_BxSxL > 0.5)
+  best_B = first_best(w_BxS)
   row_B = jnp.zeros_like(best_B) if shared else jnp.arange(len(best_B))
   some_Bx1 = w_BxS.max(-1, keepdims=True) > 0
   return ((y_BxSxL[row_B, best_B] > 0.5) & some_Bx1).astype(jnp.int8)
 
 
-def f1(posterior: Posterior) -> jax.Array:
-  """Greatest expected example-F1, exactly -> BxL; F1 of two empty sets is 1.
+def fbeta(posterior: Posterior, beta: float = 1.0) -> jax.Array:
+  """Greatest expected F-beta of a row, exactly -> BxL; two empty sets have 1.
 
-  `Candidates`: Dembczynski, Waegeman, Cheng, Huellermeier, NIPS 2011,
-  Algorithm 1 (GFM); time O(B S L^2), memory that of the candidates.
-  `Product`: the best answer holds the most probable labels (Lewis, SIGIR
-  1995), how many by Ye, Chai, Lee, Chieu, ICML 2012, Algorithm 1; time and
-  memory O(B L^2).
+  F-beta = (1 + beta^2) TP / (beta^2 |y| + |a|). `Candidates`: Dembczynski,
+  Waegeman, Cheng, Huellermeier, NIPS 2011, Algorithm 1 (GFM), for every beta as
+  in Waegeman et al., JMLR 15, 2014; time O(B S L^2), for all 2^L label sets
+  O(B (S L + L^3)). `Product`: the best answer holds the most probable labels
+  (Lewis, SIGIR 1995), how many by Ye, Chai, Lee, Chieu, ICML 2012, here from
+  P(y_l = 1, |y| = s); time O(B L^2), memory O(B L).
+
+  Raises:
+    InputError: beta not above 0, or marginals alone.
   """
+  if not 0 < beta < math.inf:
+    raise InputError(
+      f'fbeta(beta={beta}): give a number above 0; precision and recall are'
+      ' decisions of their own'
+    )
+  posterior = joint(posterior, 'fbeta')
   if isinstance(posterior, Product):
-    value_Bx_ = _prefix_values(-jnp.sort(-posterior.p_BxL, axis=-1))
-    return _top(posterior.p_BxL, jnp.argmax(value_Bx_, axis=-1))
-  return _gfm(posterior)
+    return gfm.of_product(posterior, beta)
+  if sizes.complete(posterior):
+    return gfm.of_table(posterior, beta)
+  return gfm.of_candidates(posterior, beta)
 
 
-def rank(posterior: Posterior) -> jax.Array:
-  """Scores BxL to rank labels by: the marginals.
+def f1(posterior: Posterior) -> jax.Array:
+  """Greatest expected example-F1, exactly -> BxL: `fbeta` of beta 1."""
+  return fbeta(posterior)
 
-  Optimal for the unnormalised ranking loss (Dembczynski, Kotlowski,
-  Huellermeier, ICML 2012); only a heuristic for LRAP.
+
+def jaccard(posterior: Posterior) -> jax.Array:
+  """Greatest expected Jaccard index |y and a| / |y or a|, 0/0 = 1 -> BxL.
+
+  `Product`: exact, time O(B L^2). Labels in and out of the answer are
+  independent, so it is worth (sum of its p_l) E 1 / (|a| + positives outside),
+  and of each size the most probable labels are best.
+  `Candidates`, up to 10 labels: exact, by comparing all 2^L answers; time
+  O(B S 2^L). Beyond: APPROXIMATE, no polynomial optimum being known
+  (Chierichetti, Kumar, Pandey, Vassilvitskii, SODA 2010, for the hardness): the
+  best of the 32 heaviest candidates and the sets of the k most probable labels,
+  k = 0..L; time O(B S L^2), memory O(S L) a row.
+
+  Raises:
+    InputError: marginals alone.
   """
-  return marginals(posterior)
+  posterior = joint(posterior, 'jaccard')
+  if isinstance(posterior, Product):
+    return jaccards.of_product(posterior)
+  if posterior.y_BxSxL.shape[-1] <= jaccards.MAX_EXACT:
+    return jaccards.of_all(posterior)
+  return jaccards.of_some(posterior)
 
 
-def _pool(w_S, y_SxL):
-  """Weight of each candidate's label set, summed over its copies."""
-  S, L = y_SxL.shape
-  # Sorting puts copies side by side in memory SxL; comparing all pairs would
-  # need SxS. 32 labels make a word; one stable sort a word.
-  y_SxL = jnp.pad(y_SxL, ((0, 0), (0, -L % 32))).reshape(S, -1, 32)
-  bit_32 = jnp.uint32(1) << jnp.arange(32, dtype=jnp.uint32)
-  word_WxS = jnp.where(y_SxL, bit_32[None, None], 0).sum(-1).T
+def precision(posterior: Posterior) -> jax.Array:
+  """Greatest expected precision TP / |a| -> BxL.
 
-  def refine(order_S, word_S):
-    return order_S[jnp.argsort(word_S[order_S], stable=True)], None
+  The most probable label alone; the empty set where P(|y| = 0) is no less, as
+  an empty answer has 1 if y is empty too, else 0. Source: Nguyen et al. 2026,
+  Corollary 1, but for its empty set.
 
-  order_S, _ = jax.lax.scan(refine, jnp.arange(S), word_WxS)
-  word_WxS = word_WxS[:, order_S]
-  new_S = (word_WxS != jnp.roll(word_WxS, 1, axis=1)).any(0)
-  group_S = jnp.cumsum(new_S.at[0].set(False))
-  sum_S = jnp.zeros_like(w_S).at[group_S].add(w_S[order_S])
-  return jnp.zeros_like(w_S).at[order_S].set(sum_S[group_S])
+  Raises:
+    InputError: marginals alone.
+  """
+  posterior = joint(posterior, 'precision')
+  p_BxL = marginals(posterior)
+  one_B = p_BxL.max(-1) > sizes.empty(posterior)
+  return top(p_BxL, one_B.astype(jnp.int32))
 
 
-def _top(score_BxL, k_B):
-  """The k labels of the highest score, as a label set."""
-  order_BxL = jnp.argsort(-score_BxL, axis=-1, stable=True)
-  place_BxL = jnp.argsort(order_BxL, axis=-1)
-  return (place_BxL < k_B[:, None]).astype(jnp.int8)
+def recall(posterior: Posterior) -> jax.Array:
+  """Greatest expected recall TP / |y| -> BxL. DEGENERATE: all labels or none.
+
+  All labels, unless P(|y| = 0) is 1/2 or more: an empty y has 1 for the empty
+  answer, else 0. Source: Nguyen et al. 2026, Corollary 2, but for its empty
+  set.
+
+  Raises:
+    InputError: marginals alone.
+  """
+  posterior = joint(posterior, 'recall')
+  none_B = sizes.empty(posterior)
+  if isinstance(posterior, Candidates):
+    all_B = weights(posterior).sum(-1) - none_B
+  else:
+    all_B = 1 - none_B
+  on_Bx1 = (all_B > none_B)[:, None]
+  return jnp.broadcast_to(on_Bx1, marginals(posterior).shape).astype(jnp.int8)
 
 
-def _gfm(c: Candidates):
-  """The best answer of each size, then the best size."""
-  w_BxS = weights(c)
-  size_BxS = (c.y_BxSxL > 0.5).sum(-1)
-  L = c.y_BxSxL.shape[-1]
+def specificity(posterior: Posterior) -> jax.Array:
+  """Greatest specificity -> BxL. DEGENERATE: the empty set, whatever is known.
 
-  def gain(k_Bx1):
-    # The paper's Delta_ik = sum_s 2 P(y_i = 1, |y| = s) / (s + k), summed over
-    # candidates instead of sizes, so that no LxL table is kept.
-    return mix(2 * w_BxS / (size_BxS + k_Bx1), c.y_BxSxL)
-
-  def value(k):
-    gain_BxL = -jnp.sort(-gain(k[None, None]), axis=-1)
-    return jnp.where(jnp.arange(L)[None] < k, gain_BxL, 0).sum(-1)
-
-  empty_B = jnp.where(size_BxS == 0, w_BxS, 0).sum(-1)
-  value_LxB = jax.lax.map(value, jnp.arange(1, L + 1))
-  k_B = jnp.argmax(jnp.concatenate([empty_B[None], value_LxB]), axis=0)
-  return _top(gain(k_B[:, None]), k_B)
+  TN / (L - |y|) is 1 for it; a y of all labels has 1 whatever the answer.
+  """
+  return jnp.zeros_like(marginals(posterior), jnp.int8)
 
 
-def _prefix_values(p_BxL):
-  """Expected F1 of the first k labels, k = 0..L; p in falling order."""
-  B, L = p_BxL.shape
-  p_LxBx1 = p_BxL.T[:, :, None]
-  k_L = jnp.arange(1, L + 1)
+def npv(posterior: Posterior) -> jax.Array:
+  """Greatest negative predictive value -> BxL. DEGENERATE: always all labels.
 
-  def count(c_Bx_, p_Bx1):
-    # P(k of the first labels are positive), k = 0..L.
-    more_Bx_ = jnp.pad(c_Bx_[:, :-1], ((0, 0), (1, 0)))
-    c_Bx_ = (1 - p_Bx1) * c_Bx_ + p_Bx1 * more_Bx_
-    return c_Bx_, c_Bx_
+  TN / (L - |a|) of an answer of all labels is 1 by convention, in rows without
+  candidates too. Source: Nguyen et al. 2026, Corollary 2.
+  """
+  return jnp.ones_like(marginals(posterior), jnp.int8)
 
-  none_Bx_ = jnp.zeros((B, L + 1), p_BxL.dtype).at[:, 0].set(1)
-  last_Bx_, c_LxBx_ = jax.lax.scan(count, none_Bx_, p_LxBx1)
 
-  def back(s_Bx_, step):
-    # s[a] = E 1 / (a + positives after label k). What lies beyond a = 2k is
-    # never read again, so the edge may hold anything finite.
-    p_Bx1, k, c_Bx_ = step
-    here_Bx_ = jax.lax.dynamic_slice_in_dim(s_Bx_, k, L + 1, axis=1)
-    value_B = (2 * jnp.arange(L + 1)[None] * c_Bx_ * here_Bx_).sum(-1)
-    more_Bx_ = jnp.roll(s_Bx_, -1, axis=1)
-    return (1 - p_Bx1) * s_Bx_ + p_Bx1 * more_Bx_, value_B
+def informedness(posterior: Posterior) -> jax.Array:
+  """Greatest expected (recall + specificity) / 2, exactly -> BxL.
 
-  inverse_Bx_ = 1 / jnp.maximum(jnp.arange(2 * L + 1, dtype=p_BxL.dtype), 1)
-  inverse_Bx_ = jnp.broadcast_to(inverse_Bx_[None], (B, 2 * L + 1))
-  _, value_LxB = jax.lax.scan(
-    back, inverse_Bx_, (p_LxBx1, k_L, c_LxBx_), reverse=True
-  )
-  return jnp.concatenate([last_Bx_[:, :1], value_LxB.T], axis=1)
+  A label adds u_l = E y_l / |y| to the recall of an answer and takes v_l =
+  E (1 - y_l) / (L - |y|) from its specificity, so those with u_l > v_l are best
+  among answers that are not empty; the empty one has P(|y| = 0) for its recall.
+  Conventions as in `recall` and `specificity`. Time as one pass of marginals;
+  `Product`: O(B L^2).
+
+  Raises:
+    InputError: marginals alone.
+  """
+  posterior = joint(posterior, 'informedness')
+  none_B = sizes.empty(posterior)
+  gain_BxL = sizes.mean_share(posterior) - sizes.mean_share(_flip(posterior))
+  some_B = jnp.maximum(gain_BxL, 0).sum(-1) > none_B
+  return ((gain_BxL > 0) & some_B[:, None]).astype(jnp.int8)
+
+
+def markedness(posterior: Posterior) -> jax.Array:
+  """Greatest expected (precision + NPV) / 2, exactly -> BxL.
+
+  The k most probable labels, k by comparison; here both the precision of the
+  empty answer and the NPV of that of all labels are 1, whatever y. Source:
+  Nguyen et al. 2026, Proposition 6 and Algorithm 4.
+  """
+  p_BxL = marginals(posterior)
+  L = p_BxL.shape[-1]
+  in_BxT = jnp.pad(jnp.cumsum(-jnp.sort(-p_BxL, axis=-1), -1), ((0, 0), (1, 0)))
+  out_BxT = in_BxT[:, -1:] - in_BxT
+  k_1xT = jnp.arange(L + 1)[None]
+  precision_BxT = jnp.where(k_1xT == 0, 1, in_BxT / jnp.maximum(k_1xT, 1))
+  missed_BxT = jnp.where(k_1xT == L, 0, out_BxT / jnp.maximum(L - k_1xT, 1))
+  return top(p_BxL, jnp.argmax(precision_BxT - missed_BxT, axis=-1))
+
+
+def _flip(posterior: Joint) -> Joint:
+  """Negatives for positives."""
+  if isinstance(posterior, Product):
+    return Product(1 - posterior.p_BxL)
+  return posterior._replace(y_BxSxL=posterior.y_BxSxL <= 0.5)

@@ -3,12 +3,10 @@
 import functools
 import json
 import pathlib
-from typing import Any, NamedTuple
 
+from absl import logging
 import jax
 import jax.numpy as jnp
-import ml_collections
-import numpy as np
 import optax
 
 from mlc import (
@@ -20,36 +18,17 @@ from mlc import (
   logs,
   loop,
   optimizer,
+  outcomes,
   parallel,
   run_folder,
+  saved,
   stages,
+  stats,
+  thresholds,
   train,
 )
-from mlc.data import Dataset, load, split_files
 from mlc.errors import InputError, nearest
-from mlc.report import Record, rows_note
-from mlc.stats import METRICS
-
-# The columns of a table, in their order.
-SCORES = (
-  'hamming_loss',
-  'subset_accuracy',
-  'example_f1',
-  'micro_f1',
-  'macro_f1',
-  'lrap',
-  'nll',
-)
-
-
-def load_data(config, download: bool = False) -> Dataset:
-  """The data set that `config` names, imputed, standardised if it says so."""
-  options = {key: config.get(key) for key in ('labels', 'drop')}
-  data = load(config.data, config.data_seed, download=download, **options)
-  if config.get('splits'):
-    rows = split_files.load(config.splits, data)
-    data = data.with_splits(rows)
-  return data.standardised() if config.standardise else data.imputed()
+from mlc.report import Record
 
 
 def check(config, data) -> None:
@@ -68,8 +47,10 @@ def check(config, data) -> None:
     )
   if not config.decisions:
     raise InputError("no decisions: give one, decisions=('hamming',)")
-  for rule in config.decisions:
-    build.decision(rule)
+  rules = [build.decision(call) for call in config.decisions]
+  if config.calibration != 'none':
+    build.calibrator(config.calibration)
+  outcomes.check(config, data)
   infer = build.infer(config.inference)
   rows = train.Batch(*data.rows(data.splits['train'][:2]))
   given = {}
@@ -97,9 +78,12 @@ def check(config, data) -> None:
       if part not in params:
         raise nearest(part, params, f'part of the model for {name}.keep')
     given = {part: params[part] for part in stage.get('keep', ())}
-    jax.eval_shape(
+    posterior = jax.eval_shape(
       functools.partial(infer, model), variables, rows.x, jax.random.key(0)
     )
+    for rule in rules:
+      if rule.fit is None:
+        jax.eval_shape(rule.decide, posterior)
     rngs = {'dropout': jax.random.key(0)}
     trace = functools.partial(objective, train=True, rngs=rngs)
     jax.eval_shape(trace, variables, rows)
@@ -122,13 +106,6 @@ def parameter_table(config, data) -> str:
   return logs.parameter_table(variables['params'])
 
 
-class Outcome(NamedTuple):
-  """What a table has of one model: its cells and its footnotes."""
-
-  records: list[Record]
-  notes: list[str]
-
-
 def train_and_evaluate(
   config,
   data,
@@ -137,7 +114,7 @@ def train_and_evaluate(
   progress=None,
   stop=lambda: False,
   tensorboard: bool = True,
-) -> Outcome:
+) -> outcomes.Outcome:
   """Trains K seeds of `config` on `data`, scores them on test, saves them.
 
   data: a Dataset, standardised where that is wanted. Thresholds, like early
@@ -161,17 +138,15 @@ def train_and_evaluate(
       Record(**r | {'values': tuple(map(float, r['values']))})
       for r in summary['records']
     ]
-    return Outcome(records, summary['notes'])
+    return outcomes.Outcome(records, summary['notes'])
   model = build.model(config.model, config.encoder, data.num_labels)
   result = stages.train(config, data, folder, progress, stop, tensorboard)
-  decode = _decoder(config, model)
-  valid, test = data.split('valid'), data.split('test')
-  on_valid = decode(result.variables, valid)
-  thresholds_KxL = np.asarray(
-    _fit_thresholds(on_valid.marginals_KxNxL, valid.y, valid.mask)
+  decode = saved.decoder(config, model)
+  fitted = decode.fit(
+    result.variables, data.split('valid'), config.decisions, config.calibration
   )
-  rules = tuple(config.decisions)
-  on_test = decode(result.variables, test, rules, thresholds_KxL=thresholds_KxL)
+  test = data.split('test')
+  on_test = decode(result.variables, test, config.decisions, fitted=fitted)
   about = {
     'config': json.loads(config.to_json_best_effort()),
     'label_names': list(data.label_names),
@@ -181,13 +156,16 @@ def train_and_evaluate(
     'compile_seconds': result.compile_seconds,
     'train_seconds': result.train_seconds,
     'failures': result.failures or ('',) * config.seeds,
+    'fitted': _remarks(config, data.split('valid')),
     'proper': build.objective(model, config.train.loss, data).proper,
   }
-  outcome = _outcome(config, about, on_test, test)
+  outcome = outcomes.of(config, about, on_test, test, data)
   if parallel.is_first():
-    variables = result.variables | {'thresholds': thresholds_KxL}
+    variables = result.variables | {
+      saved.FITTED: fitted.arrays(config.decisions)
+    }
     checkpoint.save(folder / 'checkpoints' / 'final', variables, about)
-    save_predictions(folder / 'predictions_test.npz', on_test, data.label_names)
+    saved.write(folder, 'test', on_test, outcome, data, test)
     summary = {
       'records': [r._asdict() for r in outcome.records],
       'notes': outcome.notes,
@@ -200,13 +178,35 @@ def train_and_evaluate(
   return outcome
 
 
+def _remarks(config, valid) -> list[str]:
+  """Labels with too few validation rows for what was fitted on these."""
+  found = []
+  if any(build.decision(call).kind == 'cut' for call in config.decisions):
+    few = int(thresholds.rare(valid.y, valid.mask).sum())
+    if few:
+      found.append(
+        f'thresholds: {few} labels have too few positives among validation rows'
+        ' for a cut of their own, and scut gives them the common one.'
+      )
+  if config.calibration != 'none':
+    one = int(calibration.one_class(valid.y, valid.mask).sum())
+    if one:
+      found.append(
+        f'{config.calibration}: {one} labels are all on or all off in'
+        ' validation rows and stay as they are.'
+      )
+  for text in found:
+    logging.warning('%s: %s', config.name, text)
+  return found
+
+
 def _best(config, history) -> list[dict]:
   """Of each run, the score that early stopping went by and its epoch."""
   select = config.train.get('select', 'loss').partition('(')[0]
   name = f'valid_{select}'
   if not config.train.patience or not history or name not in history[0]:
     return []
-  lower = select == 'loss' or METRICS[select].lower
+  lower = select == 'loss' or stats.about(select).lower
   best = []
   for run in range(config.seeds):
     column = (line[name][run] for line in history)
@@ -219,81 +219,3 @@ def _best(config, history) -> list[dict]:
     )
     best.append({name: values[at], 'epoch': at + 1})
   return best
-
-
-_fit_thresholds = jax.jit(
-  parallel.over_runs(calibration.per_label_thresholds, (0, None, None))
-)
-
-
-def _decoder(config, model) -> evaluate.Decoder:
-  return evaluate.Decoder(
-    model, build.infer(config.inference), batch_size=config.decode_batch
-  )
-
-
-def evaluate_saved(
-  folder, split: str, download: bool = False
-) -> tuple[Outcome, str]:
-  """Scores what `train_and_evaluate` saved -> (outcome, title of the table).
-
-  The model, its structure and its thresholds come from the checkpoint; the
-  data must be what it was trained on. Writes predictions_<split>.npz.
-  """
-  folder = pathlib.Path(folder)
-  variables, about = checkpoint.restore(folder / 'checkpoints' / 'final')
-  config: Any = ml_collections.ConfigDict(about['config'])
-  data = load_data(config, download)
-  if data.checksum != about['data_checksum']:
-    raise InputError(
-      f'{folder}: {data.name} has changed since it was trained (checksum'
-      f' {about["data_checksum"]} then, {data.checksum} now): train again'
-    )
-  model = build.model(config.model, config.encoder, len(about['label_names']))
-  rows = data.split(split)
-  variables = dict(variables)
-  thresholds_KxL = variables.pop('thresholds')
-  predictions = _decoder(config, model)(
-    variables,
-    rows,
-    tuple(config.decisions),
-    thresholds_KxL=thresholds_KxL,
-  )
-  save_predictions(
-    folder / f'predictions_{split}.npz', predictions, data.label_names
-  )
-  outcome = _outcome(config, about, predictions, rows)
-  return outcome, f'{data.name}: {config.seeds} seeds, {split} rows'
-
-
-def save_predictions(path, predictions, label_names) -> None:
-  """Marginals and one array per decision (KxNxL), label names; no pickle."""
-  with run_folder.replacing(path) as file:
-    np.savez_compressed(
-      file,
-      marginals=predictions.marginals_KxNxL,
-      log_prob=predictions.log_prob_KxN,
-      label_names=np.array(label_names),
-      **predictions.answers,
-    )
-
-
-def _outcome(config, about, predictions, rows) -> Outcome:
-  """The cells of a model's rows; seeds that failed are in a note instead."""
-  failures, proper = about['failures'], about['proper']
-  alive = [run for run, failure in enumerate(failures) if not failure]
-  notes = [f'{config.name}, left out: {text}' for text in failures if text]
-  records = []
-  for rule, values in evaluate.scores(predictions, rows).items():
-    note = rows_note(values.pop('unseen')[alive])
-    key = (about['data'], config.name, config.inference, rule)
-    for metric in SCORES:
-      per_seed = tuple(map(float, values[metric][alive]))
-      text = note if metric == 'nll' else ''
-      records.append(Record(*key, metric, per_seed, text, proper))
-    for metric, seconds in (
-      ('train_seconds', about['train_seconds']),
-      ('decode_seconds', predictions.seconds[rule]),
-    ):
-      records.append(Record(*key, metric, (seconds,), proper=proper))
-  return Outcome(records, notes)

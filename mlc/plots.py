@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mlc.stats import METRICS, confidence_interval, mean_std
+from mlc.stats import about, confidence_interval, mean_std
 
 if TYPE_CHECKING:
   from mlc.report import Table
@@ -93,13 +93,13 @@ def _panel(
   handles: dict,
 ) -> None:
   """One metric; what it drew is added to `handles` by rule."""
-  about = METRICS[metric]
-  rules = [r for r in styles if (r == NO_RULE) != about.by_decision]
+  kind = about(metric)
+  rules = [r for r in styles if (r == NO_RULE) != kind.by_decision]
   for y, line in enumerate(lines):
     if y % 2 == 0:
       axes.axhspan(y - 0.5, y + 0.5, color=BAND, lw=0, zorder=0)
     cells = {
-      row.decision if about.by_decision else NO_RULE: table.cells[row, metric]
+      row.decision if kind.by_decision else NO_RULE: table.cells[row, metric]
       # Reversed, so that the first row is the one that stays.
       for row in reversed(table.rows)
       if row[:3] == (dataset, *line) and (row, metric) in table.cells
@@ -145,8 +145,8 @@ def _panel(
     axes.locator_params(axis='x', nbins=5)
   else:  # all infinite: there is no scale to show
     axes.set_xticks([])
-  axes.set_title(about.title, loc='left', fontsize=10, color=INK)
-  way = '← better' if about.lower else 'better →'
+  axes.set_title(kind.title, loc='left', fontsize=10, color=INK)
+  way = '← better' if kind.lower else 'better →'
   axes.set_title(way, loc='right', fontsize=8, color=GREY)
   axes.grid(axis='x', color='#dddddd', lw=0.6)
   axes.set_axisbelow(True)

@@ -22,7 +22,8 @@ from mlc.errors import InputError
 # folder is the user's.
 RUN_CONTENT = (
   *('config.json', 'metadata.json', '*.jsonl', 'predictions*'),
-  *('checkpoint*', 'table.*', '.*.tmp'),
+  *('checkpoint*', 'table.*', 'matrix.*', 'regret.*', '.*.tmp'),
+  *('coherence_*', 'reliability_*'),
   *('events.out.tfevents.*', 'profile*', 'stages'),
   *('summary.json', 'DONE'),
 )

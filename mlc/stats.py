@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 import math
+import re
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
+
+from mlc import calls
+from mlc.errors import nearest
 
 
 class Metric(NamedTuple):
@@ -22,21 +26,90 @@ class Metric(NamedTuple):
     return '↓' if self.lower else '↑'
 
 
+def _by_model(title: str, lower: bool, digits: int = 3) -> Metric:
+  return Metric(title, lower, digits, by_decision=False)
+
+
 METRICS = {
   'hamming_loss': Metric('Hamming loss', True),
   'subset_accuracy': Metric('subset accuracy', False),
+  'example_precision': Metric('example precision', False),
+  'example_recall': Metric('example recall', False),
   'example_f1': Metric('example F1', False),
+  'example_fbeta': Metric('example F-beta', False),
+  'example_jaccard': Metric('example Jaccard', False),
+  'example_specificity': Metric('example specificity', False),
+  'example_npv': Metric('example NPV', False),
+  'example_informedness': Metric('example informedness', False),
+  'example_markedness': Metric('example markedness', False),
+  'micro_precision': Metric('micro precision', False),
+  'micro_recall': Metric('micro recall', False),
   'micro_f1': Metric('micro F1', False),
+  'micro_jaccard': Metric('micro Jaccard', False),
+  'macro_precision': Metric('macro precision', False),
+  'macro_recall': Metric('macro recall', False),
   'macro_f1': Metric('macro F1', False),
-  'jaccard': Metric('Jaccard', False),
-  'lrap': Metric('LRAP', False, by_decision=False),
-  'ranking_loss': Metric('ranking loss', True, by_decision=False),
-  'one_error': Metric('one-error', True, by_decision=False),
-  'coverage': Metric('coverage', True, by_decision=False),
-  'nll': Metric('NLL', True, by_decision=False),
-  'train_seconds': Metric('train s', True, digits=1, by_decision=False),
-  'decode_seconds': Metric('decode s', True, digits=3),
+  'macro_jaccard': Metric('macro Jaccard', False),
+  'weighted_precision': Metric('weighted precision', False),
+  'weighted_recall': Metric('weighted recall', False),
+  'weighted_f1': Metric('weighted F1', False),
+  'weighted_jaccard': Metric('weighted Jaccard', False),
+  'answered': Metric('answered', False),
+  'lrap': _by_model('LRAP', False),
+  'ranking_loss': _by_model('ranking loss', True),
+  'one_error': _by_model('one-error', True),
+  'coverage': _by_model('coverage', True),
+  'precision_at_K': _by_model('P@K', False),
+  'ndcg_at_K': _by_model('nDCG@K', False),
+  'psp_at_K': _by_model('PSP@K', False),
+  'macro_average_precision': _by_model('macro AP', False),
+  'micro_average_precision': _by_model('micro AP', False),
+  'example_average_precision': _by_model('example AP', False),
+  'macro_auroc': _by_model('macro AUROC', False),
+  'micro_auroc': _by_model('micro AUROC', False),
+  'example_auroc': _by_model('example AUROC', False),
+  'au_prc': _by_model('AU(PRC)', False),
+  'nll': _by_model('NLL', True),
+  'unseen': _by_model('impossible rows', True, 0),
+  'label_nll': _by_model('label NLL', True),
+  'brier': _by_model('Brier score', True),
+  'ece': _by_model('ECE', True),
+  'regret_hamming': Metric('regret, Hamming', True, 4),
+  'regret_subset': Metric('regret, subset', True, 4),
+  'regret_f1': Metric('regret, F1', True, 4),
+  'nodes': _by_model('nodes', True, 1),
+  'unseen_mass': _by_model('unseen mass', True),
+  'unseen_sets': Metric('unseen sets', True),
+  'violations': Metric('violations', True),
+  'train_seconds': _by_model('train s', True, 1),
+  'decode_seconds': Metric('decode s', True),
 }
+
+
+def at(name: str) -> tuple[str, int | None]:
+  """'ndcg_at_3' -> ('ndcg_at_K', 3); another name -> (name, None)."""
+  found = re.fullmatch(r'(.+_at_)([0-9]+)', name)
+  if found and f'{found[1]}K' in METRICS:
+    return f'{found[1]}K', int(found[2])
+  return name, None
+
+
+def about(name: str) -> Metric:
+  """Of a metric, or a column, as tables name it: precision_at_3, nodes, ...
+
+  Raises:
+    InputError: an unknown name.
+  """
+  call, options = calls.parse(name, 'metric')
+  base, k = at(call)
+  if base not in METRICS:
+    raise nearest(call, METRICS, 'metric')
+  found = METRICS[base]
+  if k is not None:
+    return found._replace(title=found.title.replace('K', str(k)))
+  if base == 'example_fbeta' and 'beta' in options:
+    return found._replace(title=f'example F{options["beta"]:g}')
+  return found
 
 
 def mean_std(values: Sequence[float]) -> tuple[float, float]:

@@ -4,12 +4,15 @@ import json
 import time
 
 import jax
+import ml_collections
 import numpy as np
 import pytest
 
 from experiments import bench, suites
-from experiments.suites import Case, SideBySide, Took, training
-from mlc import build
+from experiments.suites import Case, SideBySide, Took, inference, training
+from mlc import build, convex, decisions, rankings
+from mlc import data as data_lib
+from mlc import inference as methods
 
 
 def sleeper(first, later):
@@ -69,9 +72,42 @@ def test_one_side_of_a_case_gives_its_seconds_and_memory(monkeypatch, capsys):
   assert '2.000' in bench.row({'case': 'a', 'ours': took})
 
 
+def test_explored_nodes_become_nodes_a_second(monkeypatch, capsys):
+  case = Case('a', lambda: lambda: Took(2.0, 1.0, 5000))
+  took = measured(monkeypatch, capsys, case)
+  assert bench.row({'case': 'a', 'ours': took}).endswith('2.5e+03 nodes/s')
+  case = Case('a', lambda: lambda: Took(2.0, 1.0))
+  took = measured(monkeypatch, capsys, case)
+  assert 'nodes' not in bench.row({'case': 'a', 'ours': took})
+
+
+def test_the_plain_enumeration_gives_our_modes_and_marginals(mlc_data):
+  del mlc_data  # It skips.
+  data = data_lib.load('mulan/emotions').standardised()
+  model = build.model(inference.CHAIN, {'name': 'Linear'}, data.num_labels)
+  config = ml_collections.ConfigDict({'l2': 1.0, 'optimizer': {}})
+  fitted = convex.fit(model, data, config, [0])
+  variables = jax.tree.map(lambda a: jax.numpy.asarray(a[0]), fitted.variables)
+  posterior = methods.exact(model, variables, data.split('test').x)
+  modes_NxL, likely_NxL = inference.plain('mulan/emotions')()
+  # The peer stops a little short of the optimum.
+  same_N = (modes_NxL == decisions.subset(posterior)).all(1)
+  assert same_N.mean() > 0.97
+  assert (likely_NxL == decisions.hamming(posterior)).mean() > 0.99
+
+
+def test_timed_inference_counts_the_test_rows_nodes(mlc_data):
+  del mlc_data  # It skips.
+  rules = (decisions.subset, rankings.precision_at)
+  took = inference.ours('mulan/emotions', 'beam(width=3)', rules)()
+  assert took.nodes == 202 * 18  # Mena et al. (2016), Table 3.
+  assert took.compile_seconds > 0 and 0 < took.seconds < 60
+
+
 def test_every_suite_is_found_and_names_its_cases_apart():
-  assert {'data', 'growth', 'training'} <= set(suites.names())
-  for suite in ('data', 'growth', 'training'):
+  suites_here = {'convex', 'data', 'growth', 'inference', 'training'}
+  assert suites_here <= set(suites.names())
+  for suite in suites_here:
     names = [(c.name, c.peer_name) for c in suites.cases(suite)]
     assert len(set(names)) == len(names)
 

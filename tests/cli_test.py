@@ -46,7 +46,7 @@ def test_table_has_every_row_and_no_noise(finished):
   with (workdir / 'table.csv').open() as file:
     rows = list(csv.DictReader(file))
   found = {(row['model'], row['decision']) for row in rows}
-  rules = ('hamming', 'subset', 'f1', 'threshold')
+  rules = ('hamming', 'subset', 'f1', 'scut')
   assert found == {(m, d) for m in ('chain', 'powerset') for d in rules}
   assert 'inf (' in done.stdout
   assert 'a heuristic' in done.stdout
@@ -64,7 +64,7 @@ def test_predictions_score_what_the_table_says(finished):
     rows = list(csv.DictReader(file))
   for model in ('chain', 'powerset'):
     with np.load(workdir / model / 'predictions_test.npz') as saved:
-      for rule in ('hamming', 'subset', 'f1', 'threshold'):
+      for rule in ('hamming', 'subset', 'f1', 'scut'):
         loss = (saved[rule] != test.y[None]).mean(axis=(1, 2))
         (row,) = (
           r
@@ -135,7 +135,8 @@ def test_unknown_model_config_lists_the_nearest(tmp_path):
   done = compare(tmp_path / 'run', models='chian')
   assert done.returncode == 1
   assert done.stderr.strip() == (
-    "error: unknown model config 'chian'; did you mean: chain, chain_linear?"
+    "error: unknown model config 'chian'; did you mean: chain, chain_linear,"
+    ' ising?'
   )
 
 

@@ -1,5 +1,7 @@
 """Linear links end at scikit-learn's optimum, each at the C it was promised."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -9,11 +11,11 @@ import pytest
 from scipy import optimize, sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
+from sklearn.model_selection import StratifiedKFold
 from sklearn.multioutput import ClassifierChain
 
-from mlc import build, convex, inference, links, logistic, train
+from mlc import build, conjugate, convex, inference, links, logistic, train
 from mlc import data as data_lib
-from mlc.data import splits
 from mlc.data.features import Features
 from mlc.errors import InputError
 
@@ -210,18 +212,31 @@ def test_soft_labels_are_fitted_and_fed_on_as_they_are():
   )
 
 
-@pytest.mark.parametrize('criterion', ['nll', 'brier'])
-def test_each_link_takes_the_strength_that_k_fold_favours(data, criterion):
-  strengths = (0.003, 0.03, 0.3, 30.0)
+@pytest.mark.parametrize(
+  ('criterion', 'repeats', 'num_rows'),
+  [('nll', 1, 0), ('brier', 1, 0), ('brier', 3, 110)],
+)
+def test_each_link_takes_the_strength_that_its_own_folds_favour(
+  data, criterion, repeats, num_rows
+):
+  strengths = (0.01, 0.1, 0.4, 30.0)
   x, y, _ = data.split('train')
-  folds = splits.k_fold(data.labels.y_NxL[data.splits['train']], 3, seed=0)
   order = [2, 0, 3, 1]
-  fold_N = np.zeros(len(x), np.int32)
-  for fold, (_, out) in enumerate(folds):
-    fold_N[out] = fold
+  fold_RxLxN = np.zeros((repeats, L, len(x)), np.int8)
+  for repeat, label in np.ndindex(repeats, L):
+    dealt = StratifiedKFold(3, shuffle=True, random_state=9 * repeat + label)
+    for fold, (_, out) in enumerate(dealt.split(x, y[:, label])):
+      fold_RxLxN[repeat, label, out] = fold
   found = links.find(np.array([[order]]), np.arange(L))
   solved, _ = links.solve(
-    x, y, None, found, strengths, fold_N=fold_N, criterion=criterion
+    x,
+    y,
+    None,
+    found,
+    strengths,
+    fold_RxLxN=fold_RxLxN,
+    criterion=criterion,
+    num_rows=num_rows,
   )
   score = {'nll': log_loss, 'brier': brier_score_loss}[criterion]
   chosen = []
@@ -229,10 +244,11 @@ def test_each_link_takes_the_strength_that_k_fold_favours(data, criterion):
     z = np.hstack([x, y[:, order[:place]]]).astype(float)
     totals = np.zeros(len(strengths))
     for number, c in enumerate(strengths):
-      for kept, out in folds:
-        w = oracle(z[kept], y[kept, label], c)
+      for repeat, fold in np.ndindex(repeats, 3):
+        out = fold_RxLxN[repeat, label] == fold
+        w = oracle(z[~out], y[~out, label], c)
         p = 1 / (1 + np.exp(-z[out] @ w[:-1] - w[-1]))
-        totals[number] += score(y[out, label], p, labels=[0, 1]) * len(out)
+        totals[number] += score(y[out, label], p, labels=[0, 1]) * out.sum()
     best = np.argmin(totals)
     ours = found.of_KxMxL[0, 0, label]
     np.testing.assert_allclose(solved.strength_P[ours], strengths[best])
@@ -241,6 +257,62 @@ def test_each_link_takes_the_strength_that_k_fold_favours(data, criterion):
     np.testing.assert_allclose(solved.w_PxQ[ours, 1 : 1 + D], w[:D], atol=1e-3)
     chosen.append(strengths[best])
   assert len(set(chosen)) > 1
+
+
+def test_divisions_differ_and_share_positive_and_observed_rows_evenly():
+  rng = np.random.default_rng(6)
+  y = (rng.random((101, 3)) < [0.5, 0.1, 0.02]).astype(np.float32)
+  mask = (rng.random((101, 3)) < 0.8).astype(np.float32)
+  fold_RxLxN = convex._divisions(y, mask, 2, 5)
+  for fold_LxN in fold_RxLxN:
+    for label, fold_N in enumerate(fold_LxN):
+      for rows in (mask[:, label] > 0, (y * mask)[:, label] > 0):
+        counts = np.bincount(fold_N[rows], minlength=2)
+        assert np.ptp(counts) <= 1 and counts.sum() == rows.sum()
+  flat = fold_RxLxN.reshape(15, -1)
+  assert len(np.unique(flat, axis=0)) == 15
+  # Labels and repeats are dealt independently: agreement is by chance.
+  agree = (flat[:, None] == flat[None]).mean(-1)[~np.eye(15, dtype=bool)]
+  assert np.all((agree > 0.25) & (agree < 0.75))
+
+
+def test_strengths_repeats_and_folds_reach_the_choice(monkeypatch, data):
+  seen = []
+
+  def solve(*args, fold_RxLxN, **options):
+    seen.append((args[4], fold_RxLxN, options['criterion']))
+    return links_solve(*args, fold_RxLxN=fold_RxLxN, **options)
+
+  links_solve = links.solve
+  monkeypatch.setattr(links, 'solve', solve)
+  options = {'criterion': 'brier', 'folds': 2, 'repeats': 3}
+  fitted(CHAIN, data, strengths=(0.1, 1.0), **options)
+  strengths, fold_RxLxN, criterion = seen[0]
+  assert (strengths, criterion) == ((0.1, 1.0), 'brier')
+  assert fold_RxLxN.shape == (3, L, 100) and set(fold_RxLxN.flat) == {0, 1}
+
+
+@pytest.mark.parametrize('zeros', [0.5, 0.97])
+def test_rows_filled_up_change_nothing_and_compile_once(zeros):
+  rng = np.random.default_rng(8)
+  x = rng.normal(size=(N, 40)) * (rng.random((N, 40)) > zeros)
+  y = (x[:, :3].sum(1, keepdims=True) + rng.normal(size=(N, L)) > 0) * 1.0
+  y[:, 1] = np.where(np.arange(N) == 0, 1, 0)
+  features = Features.of(sparse_columns=sparse.csr_array(x.astype(np.float32)))
+  model = build.model({'name': 'chain', 'hidden': 0}, LINEAR, L)
+  made_once = data_lib.from_arrays(features, y)
+  sizes = []
+  for start, stop in ((0, 100), (1, 100), (2, 101)):
+    cut = {'train': np.arange(start, stop)}
+    data = dataclasses.replace(made_once, splits=cut)
+    # The second and third lack a row, and in them label 1 is constant.
+    assert np.isnan(data.constant_L[1]) == (start == 0)
+    result = convex.fit(model, data, config(), [0], num_rows=100)
+    sizes.append(links._solve._cache_size())
+    close_to_oracle(data, result, x.astype(np.float32)[start:stop], 1e-3)
+  assert len(set(sizes)) == 1
+  with pytest.raises(InputError, match='num_rows=98, but arrays has 99 rows'):
+    convex.fit(model, data, config(), [0], num_rows=98)
 
 
 def test_a_link_that_two_chains_share_is_solved_once():
@@ -252,9 +324,21 @@ def test_a_link_that_two_chains_share_is_solved_once():
     order = list(orders[run, member])
     problem = found.of_KxMxL[run, member, label]
     assert found.label_P[problem] == label
-    before = np.flatnonzero(found.before_PxF[problem])
+    before = np.flatnonzero(found.before_PxL[problem])
     assert set(before) == set(order[: order.index(label)])
   assert len(links.find(orders, np.arange(3), look=False).label_P) == 3
+
+
+def test_a_label_without_a_link_has_a_problem_that_nothing_refers_to():
+  found = links.find(np.array([[[0, 1, 2], [1, 2, 0]]]), np.array([0, 2]))
+  # 0, 2|0, 2, 0|2, and that of label 1.
+  assert sorted(found.label_P) == [0, 0, 1, 2, 2]
+  assert (found.of_KxMxL[:, :, 1] == -1).all()
+  assert not found.before_PxL[:, 1].any()
+  assert not found.before_PxL[found.label_P == 1].any()
+  assert set(found.of_KxMxL[found.of_KxMxL >= 0]) == set(
+    np.flatnonzero(found.label_P != 1)
+  )
 
 
 def test_few_slots_give_what_many_give():
@@ -273,7 +357,7 @@ def test_few_slots_give_what_many_give():
     np.zeros(7, int),
   )
   for slots in (2, 7):
-    solution = logistic.solve(
+    solution = conjugate.solve(
       logistic.dense(jnp.asarray(z)),
       logistic.Rows(jnp.asarray(y)),
       jax.tree.map(jnp.asarray, problems),

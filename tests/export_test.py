@@ -15,7 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mlc import decisions, inference, metrics, optimizer, posterior, train
+from mlc import (
+  build,
+  inference,
+  metrics,
+  optimizer,
+  posterior,
+  thresholds,
+  train,
+)
 
 NAMES = contract.model_names()
 OPTIMIZERS = {
@@ -89,12 +97,15 @@ def deciding(form):
 
   def decide(found, y_BxL, mask_BxL, threshold_L):
     p_BxL = posterior.marginals(found)
-    rules = decisions.hamming, decisions.subset, decisions.f1
-    answers = {rule.__name__: rule(found) for rule in rules}
-    answers['threshold'] = decisions.threshold(p_BxL, threshold_L)
+    answers = {
+      name: rule(found)
+      for name, (kind, rule) in build.decisions().items()
+      if kind != 'cut'
+    }
+    cut = thresholds.Cut(threshold_L, jnp.int32(contract.L))
+    answers['cut'] = thresholds.answer(cut, p_BxL)
     return {
       'answers': answers,
-      'rank': decisions.rank(found),
       'lrap': metrics.lrap(p_BxL, y_BxL, mask_BxL),
       'of_answers': metrics.decision_metrics(answers['f1'], y_BxL, mask_BxL),
     }

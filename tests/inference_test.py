@@ -45,6 +45,19 @@ def test_a_beam_finds_the_best_that_its_width_reaches():
   np.testing.assert_allclose(found[:, 0], joint_BxU[:, 0], rtol=1e-4)
 
 
+@pytest.mark.parametrize('cls', [chain.Model, mixture.Model, powerset.Model])
+def test_enumeration_sees_all_and_counts_the_whole_tree(cls):
+  case = contract.case(contract.make(cls))
+  found = compiled(inference.exact, case)
+  assert found.y_BxSxL.dtype == jnp.int8
+  assert not np.asarray(found.unseen_B).any()
+  nodes = {chain.Model: 31, mixture.Model: 3 * 31, powerset.Model: None}[cls]
+  if nodes is None:
+    assert found.nodes_B is None
+  else:
+    np.testing.assert_array_equal(found.nodes_B, [nodes] * contract.B)
+
+
 @pytest.mark.parametrize(
   'member', [powerset.Model, independent.Model, chain.Model]
 )

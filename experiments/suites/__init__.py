@@ -45,10 +45,14 @@ class SideBySide(NamedTuple):
 
 
 class Took(NamedTuple):
-  """Returned by what is timed, if it knows its own seconds better."""
+  """Returned by what is timed, if it knows its own seconds better.
+
+  nodes: how many were explored, if they are counted.
+  """
 
   seconds: float
   compile_seconds: float
+  nodes: float = 0.0
 
 
 def names() -> list[str]:

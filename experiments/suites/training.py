@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.suites import Case, SideBySide, Took
-from mlc import build, experiment, inputs, loop, parallel
+from mlc import build, inputs, loop, parallel
 
 PEER = 'PyTorch'
 
@@ -44,7 +44,7 @@ def ours(model: str, name: str, epochs: int, runs: int):
   """`runs` seeds as one program."""
   parallel.dispatch_in_turn()  # As all the commands do.
   config = config_of(model, name, epochs)
-  data = experiment.load_data(config)
+  data = build.dataset(config)
   net = build.model(config.model, config.encoder, data.num_labels)
 
   def run():
@@ -63,7 +63,7 @@ def peer(
   from experiments import plain_torch
 
   config = config_of(model, name, epochs)
-  data = experiment.load_data(config)
+  data = build.dataset(config)
   train, valid = (tensors(data.split(name)) for name in ('train', 'valid'))
 
   widths = train[0].shape[1], data.num_labels

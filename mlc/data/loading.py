@@ -59,7 +59,8 @@ def load(name, seed: int = 0, *, download: bool = False, **options) -> Dataset:
   if name == 'yeast':
     return _river_yeast(seed)
   if name.startswith(WORLD):
-    return _world(name, seed)
+    drawn, num_rows = world(name)
+    return drawn.dataset(num_rows, seed)
   if _is_path(name):
     return from_table(_read(pathlib.Path(name), options), name=name, seed=seed)
   entry = catalog.find(name, also=['yeast', WORLD])
@@ -92,7 +93,12 @@ def _read(path: pathlib.Path, options) -> Table:
   return reader.read(path, **options)
 
 
-def _world(name: str, seed: int) -> Dataset:
+def world(name: str):
+  """'world/ising(num_labels=8, num_rows=2000)' -> (the world, its rows).
+
+  Raises:
+    InputError: an unknown world or option.
+  """
   from mlc.data import synthetic  # It needs JAX, which no file does.
 
   kind, options = calls.parse(name.removeprefix(WORLD), 'world')
@@ -102,7 +108,7 @@ def _world(name: str, seed: int) -> Dataset:
   known = inspect.signature(worlds[kind]).parameters
   calls.check(options, [*known, 'num_rows'], kind)
   num_rows = options.pop('num_rows', 1000)
-  return worlds[kind](**options).dataset(num_rows, seed)
+  return worlds[kind](**options), num_rows
 
 
 def _river_yeast(seed: int) -> Dataset:

@@ -4,8 +4,19 @@ A method knows the three bases of models/base.py and no model. All are compiled
 and batched over examples.
 """
 
-from mlc.inference.beams import beam, greedy
+from mlc.inference.beams import beam, epsilon, greedy
+from mlc.inference.best_first import best_first
 from mlc.inference.enumeration import exact
-from mlc.inference.sampling import monte_carlo
+from mlc.inference.gibbs import gibbs
+from mlc.inference.mean_field import mean_field
+from mlc.inference.sampling import monte_carlo, sampled_marginals
+from mlc.inference.without_replacement import without_replacement
 
-METHODS = {f.__name__: f for f in (exact, greedy, beam, monte_carlo)}
+METHODS = {
+  f.__name__: f
+  for f in (
+    *(exact, greedy, beam, epsilon, best_first),
+    *(monte_carlo, without_replacement, sampled_marginals),
+    *(gibbs, mean_field),
+  )
+}

@@ -8,16 +8,25 @@ from mlc.posterior import Candidates
 
 
 def union(model, variables, x, infer) -> Candidates:
-  """The candidates of all members, once each, weighed by the ensemble."""
+  """The candidates of all members, once each, weighed by the ensemble.
+
+  infer: (member, its variables) -> Candidates. Given labels thus make a member
+  as heavy as it finds them likely.
+  """
   found = jax.vmap(lambda v: infer(model.member, v))(
     model.member_variables(variables)
   )
-  batch = base.batch_size(x)
+  return pool(model, variables, x, found)
+
+
+def pool(model, variables, x, found) -> Candidates:
+  """`union` of what the members found, a Candidates with a leading axis K."""
   y_KxBxSxL = jnp.broadcast_to(
     found.y_BxSxL,
-    (model.size, batch, *found.y_BxSxL.shape[2:]),
+    (model.size, base.batch_size(x), *found.y_BxSxL.shape[2:]),
   )
-  y_BxSxL = flatten(Candidates(y_KxBxSxL, found.logw_BxS)).y_BxSxL
+  flat = flatten(Candidates(y_KxBxSxL, found.logw_BxS))
+  y_BxSxL, live_BxS = flat.y_BxSxL, ~jnp.isneginf(flat.logw_BxS)
   log_prob = jax.vmap(
     lambda y_BxL: model.apply(variables, x, y_BxL, method='log_prob'),
     in_axes=1,
@@ -27,13 +36,23 @@ def union(model, variables, x, infer) -> Candidates:
   same_BxSxS = (
     jnp.einsum('bsl,btl->bst', signs_BxSxL, signs_BxSxL) == model.num_labels
   )
-  repeated_BxS = jnp.tril(same_BxSxS, -1).any(-1)
-  logw_BxS = jnp.where(repeated_BxS, -jnp.inf, log_prob(y_BxSxL))
-  order_BxS = jnp.argsort(-logw_BxS, axis=1)
+  repeated_BxS = jnp.tril(same_BxSxS & live_BxS[:, None], -1).any(-1)
+  logw_BxS = jnp.where(live_BxS & ~repeated_BxS, log_prob(y_BxSxL), -jnp.inf)
+  logw_BxS, order_BxS = jax.lax.top_k(logw_BxS, logw_BxS.shape[1])
+  # What the ensemble has and no member found, each member has not found.
+  unseen_B = found.unseen_B.mean(0)
+  nodes_B = None if found.nodes_B is None else found.nodes_B.sum(0)
   return Candidates(
     jnp.take_along_axis(y_BxSxL, order_BxS[..., None], axis=1),
-    jnp.take_along_axis(logw_BxS, order_BxS, axis=1),
+    logw_BxS,
+    nodes_B,
+    jnp.minimum(unseen_B, unseen(logw_BxS)),
   )
+
+
+def unseen(logw_BxS):
+  """What the exact probabilities of distinct label sets leave of 1 -> B."""
+  return jnp.maximum(1 - jnp.exp(logw_BxS).sum(-1), 0)
 
 
 def flatten(found: Candidates) -> Candidates:

@@ -21,14 +21,15 @@ from mlc.errors import InputError
 
 
 def all_label_sets(num_labels: int) -> jax.Array:
-  """UxL, U = 2^L: row u is u in binary, label 0 the most significant bit."""
+  """UxL int8, U = 2^L: row u is u in binary, label 0 the highest bit."""
   if num_labels > 20:
     raise InputError(
       f'exact enumeration of 2^{num_labels} label sets: it stops at 20 labels;'
       ' use beam or monte_carlo'
     )
   shifts_L = jnp.arange(num_labels - 1, -1, -1)
-  return (jnp.arange(2**num_labels)[:, None] >> shifts_L[None]) & 1
+  bits_UxL = (jnp.arange(2**num_labels)[:, None] >> shifts_L[None]) & 1
+  return bits_UxL.astype(jnp.int8)
 
 
 def batch_size(x) -> int:
@@ -223,6 +224,18 @@ class Autoregressive(LabelModel):
     y_BxL = self.feed(carry, prev_B, step)
     return y_BxL, self.logits(memory, y_BxL)[:, self.order_L[step]]
 
+  def remaining(self, memory, carry, prev_B, step, depth: int):
+    """Log of an upper bound, B: how probable the best labels to come are.
+
+    Of the labels order[step:] given those before, order[step - 1] = prev_B
+    among them; 0 is a bound of whatever is not looked at. Here the next label
+    alone is: of those after it a model at large says nothing before.
+
+    depth: how many labels to look at, 1 or more.
+    """
+    _, logp_BxV = self.advance(memory, carry, prev_B, step)
+    return jnp.where(step < self.num_labels, logp_BxV.max(-1), 0)
+
   def feed(self, y_BxL, prev_B, step):
     """`y_BxL` with the value of the step before filled in."""
     # In the first step this writes prev = 0 over the last label's 0.
@@ -256,9 +269,15 @@ class Energy(LabelModel):
 
   Write `score`. The support is the variable 'support' (UxL) of 'structure':
   all 2^L label sets unless `structure(data)` says otherwise.
+
+  form: what `score` is a function of. 'table': of the support alone, whatever
+    label sets it is given; 'sets': of any label sets, and the support is all
+    of them; 'multilinear': so, and for y in [0, 1] it is linear in each label
+    by itself: its mean over independent labels is its value at their marginals.
   """
 
   capability: ClassVar[str] = 'joint'
+  form: ClassVar[str] = 'table'
 
   def setup(self):
     self.support_UxL = self.variable(

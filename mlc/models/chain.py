@@ -5,6 +5,7 @@ from typing import ClassVar
 from flax import linen as nn
 import jax.numpy as jnp
 
+from mlc import losses
 from mlc.models import base
 
 
@@ -80,3 +81,26 @@ class Model(base.Autoregressive):
       return y_BxL, hidden_BxH[:, 0]
     logit_B = nn.gelu(hidden_BxH) @ self.out_LxH[label] + self.bias_L[label]
     return y_BxL, logit_B
+
+  def remaining(self, memory, carry, prev_B, step, depth):
+    """Of each label the better value, those still free as it likes them best.
+
+    Mena, Quevedo, Montanes & del Coz (Machine Learning 106, 2017); only of
+    linear links. Else the next label alone.
+    """
+    if self.hidden:
+      return super().remaining(memory, carry, prev_B, step, depth)
+    y_BxL = self.feed(carry, prev_B, step)
+    kernel_LxL = self._before(self.kernel_LxLxH)[..., 0]
+    rank_L = jnp.argsort(self.order_L)
+    free_LxL = kernel_LxL * (rank_L >= step)[:, None]
+    logit_BxL = memory[..., 0] + y_BxL.astype(kernel_LxL.dtype) @ kernel_LxL
+    low_BxL = logit_BxL + jnp.minimum(free_LxL, 0).sum(0)[None]
+    high_BxL = logit_BxL + jnp.maximum(free_LxL, 0).sum(0)[None]
+    constant_1xL = self.constant_L[None]
+    logp_BxL = jnp.maximum(
+      losses.bernoulli(self._pin(low_BxL, constant_1xL))[..., 0],
+      losses.bernoulli(self._pin(high_BxL, constant_1xL))[..., 1],
+    )
+    ahead_L = (rank_L >= step) & (rank_L < step + depth)
+    return jnp.where(ahead_L[None], logp_BxL, 0).sum(-1)
