@@ -73,5 +73,6 @@ def linear(config: ml_collections.ConfigDict) -> None:
       'strengths': (),  # C to choose from for each link; (): that of l2.
       'criterion': 'nll',  # What chooses: or brier.
       'folds': 5,
+      'repeats': 1,  # Of the division into folds.
     }
   )

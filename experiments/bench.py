@@ -18,7 +18,6 @@ from mlc import run_folder
 from mlc.errors import InputError
 
 SUITE = flags.DEFINE_enum('suite', None, suites.names(), 'What to measure.')
-ONLY = flags.DEFINE_string('only', '', 'The cases with this in their name.')
 RUNS = flags.DEFINE_integer(
   'runs',
   3,
@@ -90,7 +89,7 @@ def row(about: dict) -> str:
     f'{about.get("mib", ours.get("mib")):7.0f}',
     f'  {peer.get("name", about.get("missing", ""))}',
     f' ({peer["mib"]:.0f} MiB)' if 'mib' in peer else '',
-    f'{ours["nodes"] / ours["seconds"]:.3g} nodes/s'
+    f'  {ours["nodes"] / ours["seconds"]:.3g} nodes/s'
     if ours.get('nodes')
     else '',
   ]
@@ -109,10 +108,10 @@ def main(_):
   chosen = [
     (number, case)
     for number, case in enumerate(suites.cases(suite))
-    if ONLY.value in case.name
+    if main_lib.ONLY.value in case.name
   ]
   if not chosen:
-    raise InputError(f'no case of {suite} has {ONLY.value!r} in its name')
+    raise InputError(f'no case of {suite} has {main_lib.ONLY.value!r} in its name')
   lines, results = [HEADER], []
   print(HEADER, flush=True)
   for number, case in chosen:

@@ -47,6 +47,7 @@ DOWNLOAD = flags.DEFINE_bool('download', False, 'Fetch data not here yet.')
 OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace another run there.')
 TENSORBOARD = flags.DEFINE_bool('tensorboard', True, 'Write its event files.')
 PROFILE = flags.DEFINE_bool('profile', False, 'Trace into WORKDIR/profile.')
+ONLY = flags.DEFINE_string('only', '', 'Of a bench or study, cases or a set.')
 COORDINATOR = flags.DEFINE_string(
   'coordinator_address', None, 'host:port of process 0, of several processes.'
 )

@@ -17,7 +17,6 @@ from mlc import run_folder, study, study_view
 from mlc.errors import nearest
 
 STUDY = flags.DEFINE_string('study', None, 'A file of experiments/studies.')
-ONLY = flags.DEFINE_string('only', None, 'One of its data sets.')
 CHECK = flags.DEFINE_bool('check', False, 'Exit 1 where a target is missed.')
 RESULTS = flags.DEFINE_string(
   'results', str(pathlib.Path(__file__).parent / 'RESULTS.md'), 'Its file.'
@@ -29,15 +28,16 @@ def main(_):
   name = str(STUDY.value)
   module, published = studies.load(name)
   made = module.STUDY
-  if ONLY.value and ONLY.value not in made.datasets:
-    raise nearest(ONLY.value, made.datasets, f'data set of {name}')
+  only = main_lib.ONLY.value
+  if only and only not in made.datasets:
+    raise nearest(only, made.datasets, f'data set of {name}')
   folder = pathlib.Path(main_lib.WORKDIR.value or 'runs/reproduce') / name
   found, blocks = [], {}
-  for dataset in [ONLY.value] if ONLY.value else made.datasets:
+  for dataset in [only] if only else made.datasets:
     values, kept = studies.ours(made, dataset, folder, main_lib.DOWNLOAD.value)
     verdicts = study.verdicts(made, published, dataset, values)
     blocks[dataset] = study_view.block(
-      verdicts, dataset, made.digits, studies.made_by(kept)
+      verdicts, dataset, made.digits, studies.made_by(kept), values
     )
     found += verdicts
   sheet = study_view.Sheet(tuple(found), made.digits)

@@ -252,6 +252,12 @@ def _find(module, name, what):
   return own[name]
 
 
+def _numbers(value) -> bool:
+  """A number, or a tuple of numbers, as costs of each label are."""
+  values = value if isinstance(value, tuple) else (value,)
+  return all(type(v) in (int, float) for v in values)
+
+
 # What a config cannot set: it is given by the caller or by flax.
 GIVEN = {'model', 'variables', 'x', 'key', 'num_labels', 'encoder'} | {
   *('name', 'parent', 'logits_BxL', 'y_BxL', 'counted_BxL', 'given_BxL'),
@@ -273,5 +279,10 @@ def _arguments(config, function, name):
       raise InputError(
         f'option {key}={value!r} of {name}: give a {type(default).__name__},'
         f' as in {key}={default!r}'
+      )
+    if isinstance(default, float) and not _numbers(value):
+      raise InputError(
+        f'option {key}={value!r} of {name}: give a number, as in'
+        f' {key}={default!r}'
       )
   return arguments

@@ -18,6 +18,7 @@ class Candidates(NamedTuple):
     among them, as Mena et al. (WIREs DMKD 2016) count; None: no tree.
   unseen_B: an upper bound of the probability of all label sets that are no
     candidates (not of rounding); None: no bound.
+  Where labels are given, weights and bound are of p(y, given labels | x).
   """
 
   y_BxSxL: jax.Array

@@ -105,11 +105,16 @@ class Sheet(forms.View):
 
 
 def block(
-  found: Sequence[study.Verdict], dataset: str, digits: int, made: str
+  found: Sequence[study.Verdict],
+  dataset: str,
+  digits: int,
+  made: str,
+  ours: study.Ours,
 ) -> str:
   """The Markdown of a data set: targets, and folded away what is none.
 
-  made: by which code, when, in which time.
+  made: by which code, when, in which time. ours: of these, what the source has
+  no number of stands in a table of its own.
   """
   near = study.TARGET, study.LIKELY
   shown = tuple(v for v in found if v.published.kind in near)
@@ -117,11 +122,33 @@ def block(
   parts = [f'### {dataset}', f'{study.summary(found)}.', made]
   if shown:
     parts.append(_below(Sheet(shown, digits).markdown()))
+  published = {v.published.cell[1:] for v in found}
+  alone = {k: v for k, v in ours.values.items() if k not in published}
+  if alone:
+    parts.append(f'#### {dataset}: ours alone\n\n{_alone(alone, digits)}')
   if others:
     body = _below(Sheet(others, digits).markdown())
     title = f'{len(others)} published numbers that are no targets'
     parts.append(f'<details><summary>{title}</summary>\n\n{body}\n\n</details>')
   return '\n\n'.join(parts) + '\n'
+
+
+def _alone(values: Mapping[tuple[str, str], Sequence[float]], digits) -> str:
+  """A method a row, a metric a column."""
+  methods, metrics = (
+    list(dict.fromkeys(key[place] for key in values)) for place in (0, 1)
+  )
+  lines = [['method', *metrics], ['---', *('---:' for _ in metrics)]]
+  for method in methods:
+    cells = [mean_std(values.get((method, m), ())) for m in metrics]
+    texts = [
+      '–'
+      if mean != mean
+      else f'{mean:.{digits}f}' + (f' ± {std:.{digits}f}' if std == std else '')
+      for mean, std in cells
+    ]
+    lines.append([method, *texts])
+  return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
 def _below(text: str) -> str:

@@ -131,10 +131,10 @@ def test_every_decision_is_the_best_of_all_answers(kind, num_labels):
 def test_f1_takes_the_labels_that_are_best_for_its_own_size(shared):
   # The best answer has 2 labels; those with the greatest gains for answers of
   # 3 are others. Random posteriors show this once in 10,000.
-  weight = {'1000': 28, '0010': 24, '1001': 22, '1100': 13, '1101': 13}
+  weight = {'0001': 20, '0010': 27, '1010': 25}
   joint_U = np.zeros(16, np.float32)
   for labels, w in weight.items():
-    joint_U[int(labels, 2)] = w / 100
+    joint_U[int(labels, 2)] = w / 72
   y_BxUxL = np.stack([oracle.label_sets(4)] * (1 if shared else 2))
   c = Candidates(jnp.array(y_BxUxL), jnp.log(jnp.array([joint_U] * 2)))
   value_A = oracle.utility('f1', 4) @ joint_U
@@ -201,14 +201,14 @@ def test_jaccard_of_eleven_labels_is_no_worse_than_other_decisions(kind):
   assert (value['jaccard'] > value['hamming'] + 1e-3).any()
 
 
-def test_marginals_of_sixteen_thousand_label_sets_are_right_to_a_millionth():
-  rng = np.random.default_rng(0)
+def test_marginals_of_sixteen_thousand_label_sets_keep_their_digits():
+  rng = np.random.default_rng(1)
   y_UxL = oracle.label_sets(14)
-  logw_BxU = (rng.normal(0, 2, (64, 14)) @ y_UxL.T).astype(np.float32)
+  logw_BxU = (rng.normal(0, 2, (256, 14)) @ y_UxL.T).astype(np.float32)
   c = Candidates(jnp.array(y_UxL)[None], jnp.array(logw_BxU))
   w_BxU = np.exp(logw_BxU - logw_BxU.max(1, keepdims=True).astype(float))
   want_BxL = w_BxU @ y_UxL / w_BxU.sum(1, keepdims=True)
-  np.testing.assert_allclose(_run(marginals, c), want_BxL, rtol=0, atol=1e-6)
+  np.testing.assert_allclose(_run(marginals, c), want_BxL, rtol=0, atol=5e-7)
 
 
 def test_weights_are_normalised_and_safe():

@@ -35,6 +35,8 @@ METHODS = {
   'exact': inference.exact,
   'greedy': inference.greedy,
   'beam': functools.partial(inference.beam, width=3),
+  'epsilon': inference.epsilon,
+  'best_first': functools.partial(inference.best_first, candidates=2, depth=2),
   'monte_carlo': functools.partial(inference.monte_carlo, samples=6),
 }
 BY_CAPABILITY = {'steps': list(METHODS), 'joint': list(METHODS)}

@@ -85,7 +85,7 @@ def links(x, y):
 
 def tree(made, x_D):
   """Probabilities of all prefixes of one row: {(): 1, (0,): ..., ...}."""
-  p = {(): 1.0}
+  p: dict[tuple, float] = {(): 1.0}
   for w, bias in made:
     for prefix in [q for q in p if len(q) == len(w) - len(x_D)]:
       on = 1 / (1 + np.exp(-np.append(x_D, prefix) @ w - bias))
@@ -124,7 +124,10 @@ def test_values_are_means_over_shuffled_folds_of_links_solved(monkeypatch):
     for kept, out in folds:
       made = links(x[kept], y[kept])
       trees = [tree(made, x_D) for x_D in x[out]]
-      modes = [max((q for q in p if len(q) == 3), key=p.get) for p in trees]
+      modes = [
+        max((q for q in p if len(q) == 3), key=lambda q, p=p: p[q])
+        for p in trees
+      ]
       differ = np.array(modes) != y[out]
       wrong.append(100 * differ.any(1).mean())
       cells.append(100 * differ.mean())

@@ -204,7 +204,9 @@ def test_csv_has_full_precision_and_every_row(found):
 
 
 def test_what_is_no_target_is_folded_away(found):
-  text = study_view.block(found, 'a', 2, 'Made today.')
+  ours = study.Ours({('alone', 'seconds'): (1.0, 3.0)}, 0.0)
+  text = study_view.block(found, 'a', 2, 'Made today.', ours)
+  assert '| alone | 2.00 ± 1.41 |' in text
   shown, _, folded = text.partition('<details>')
   assert 'a\\|b' in shown and 'not comparable [1]' not in shown
   assert 'not comparable [1]' in folded and 'a\\|b' not in folded

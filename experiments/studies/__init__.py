@@ -86,6 +86,5 @@ def made_by(kept: dict) -> str:
   seconds, compiling = kept['seconds'], kept['compile_seconds']
   return (
     f'Commit {commit}{changed}, {versions}, {about["time"][:10]}: {seconds:.0f}'
-    f' s and {compiling:.0f} s of compilation on {kept["cores"]} cores of'
-    f' {about["platform"]}.'
+    f' s and {compiling:.0f} s of compilation on {kept["cores"]} CPU cores.'
   )

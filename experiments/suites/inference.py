@@ -4,9 +4,10 @@ First yeast in Mulan's split: all 2^14 label sets of each of the 917 test rows
 and the best answers for Hamming, subset 0/1, example-F1, markedness and
 informedness, and the ranking for precision@k, as one program; Jaccard apart.
 Beside it dacaf-mlc (Nguyen et al., Information Fusion 2026), its statistics and
-its rules for the same losses but informedness, which it has not. It asks for
-NumPy below 2 and runs with later ones: `pip install --no-deps dacaf-mlc`. Where
-it is not installed, the enumeration in plain NumPy and scikit-learn.
+its rules for the same losses but informedness, which it has not, with as many
+rows at a time as ours, to bound its memory. It asks for NumPy below 2 and runs
+with later ones: `pip install --no-deps dacaf-mlc`. Where it is not installed,
+the enumeration in plain NumPy and scikit-learn.
 
 Then enron, 53 labels, 579 test rows: searches and draws, with the nodes that
 they explore in a second. `--runs` processes a side, of which the fastest
