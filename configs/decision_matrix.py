@@ -9,7 +9,7 @@ judged by every metric of its kind. Time: that of training, and seconds.
 """
 
 from configs import compare
-from mlc import targets
+from mlc.decisions import targets
 
 DECISIONS = (
   *('hamming', 'subset', 'f1', 'jaccard', 'precision', 'recall', 'npv'),

@@ -104,14 +104,14 @@ def versions() -> dict[str, str]:
 
 def main(_):
   """A row a case; rows, JSON lines and the machine in the work folder."""
-  suite = str(SUITE.value)
+  suite, only = str(SUITE.value), main_lib.ONLY.value
   chosen = [
     (number, case)
     for number, case in enumerate(suites.cases(suite))
-    if main_lib.ONLY.value in case.name
+    if only in case.name
   ]
   if not chosen:
-    raise InputError(f'no case of {suite} has {main_lib.ONLY.value!r} in its name')
+    raise InputError(f'no case of {suite} has {only!r} in its name')
   lines, results = [HEADER], []
   print(HEADER, flush=True)
   for number, case in chosen:

@@ -7,7 +7,8 @@ With --given='Class1=1,Class3=0' the other labels are predicted given these.
 from absl import flags
 
 from experiments import main as main_lib
-from mlc import report, saved
+from mlc import saved
+from mlc.tables import report
 
 GIVEN = flags.DEFINE_string('given', '', 'Labels that are known: a=1,b=0.')
 SPLIT = flags.DEFINE_string('split', 'test', 'train, valid or test.')

@@ -19,10 +19,7 @@ from mlc import (
   hosts,
   logs,
   loop,
-  matrix,
   parallel,
-  regret_view,
-  report,
   run_folder,
   session,
   stages,
@@ -32,6 +29,7 @@ from mlc import (
 )
 from mlc.data.download import cache_folder
 from mlc.errors import InputError, nearest
+from mlc.tables import matrix, regret_view, report
 
 OF_SEEDS = (
   'The spread is over training seeds on one split.',

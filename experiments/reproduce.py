@@ -13,8 +13,9 @@ from absl import flags
 
 from experiments import main as main_lib
 from experiments import studies
-from mlc import run_folder, study, study_view
+from mlc import run_folder
 from mlc.errors import nearest
+from mlc.tables import study, study_view
 
 STUDY = flags.DEFINE_string('study', None, 'A file of experiments/studies.')
 CHECK = flags.DEFINE_bool('check', False, 'Exit 1 where a target is missed.')

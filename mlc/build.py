@@ -12,19 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mlc import (
-  abstention,
-  calibration,
-  calls,
-  encoders,
-  inference,
-  losses,
-  rankings,
-  row_losses,
-  thresholds,
-)
-from mlc import decisions as decisions_lib
+from mlc import calibration, calls, encoders, inference, losses, row_losses
 from mlc.data import Dataset, load, split_files
+from mlc.decisions import abstention, rankings, sets, thresholds
 from mlc.errors import InputError, nearest
 import mlc.models
 from mlc.models import base
@@ -194,13 +184,13 @@ class Rule(NamedTuple):
 def decisions() -> dict[str, tuple[str, Callable]]:
   """Name -> (kind, function): what `decision` knows.
 
-  A rule of mlc/decisions.py, abstention.py, rankings.py or thresholds.py is a
-  public function whose first argument says what it takes.
+  A rule is a public function of a module of mlc/decisions/ whose first argument
+  says what it takes.
   """
   return {
     rule: (kind, function)
     for kind, module, first in (
-      ('answer', decisions_lib, 'posterior'),
+      ('answer', sets, 'posterior'),
       ('answer', abstention, 'posterior'),
       ('scores', rankings, 'posterior'),
       ('cut', thresholds, 'p_NxL'),

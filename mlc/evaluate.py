@@ -9,19 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mlc import (
-  build,
-  calibration,
-  calls,
-  metrics,
-  parallel,
-  stats,
-  thresholds,
-)
+from mlc import build, calibration, calls, metrics, parallel, stats
 from mlc import posterior as posterior_lib
+from mlc.decisions import thresholds
+from mlc.decisions.targets import TARGETS
 from mlc.errors import InputError, nearest
 from mlc.session import Selection
-from mlc.targets import TARGETS
 
 # What inference and a decision hold at a time, in posteriors.
 COPIES = 8

@@ -24,11 +24,11 @@ from mlc import (
   saved,
   stages,
   stats,
-  thresholds,
   train,
 )
+from mlc.decisions import thresholds
 from mlc.errors import InputError, nearest
-from mlc.report import Record
+from mlc.tables.report import Record
 
 
 def check(config, data) -> None:

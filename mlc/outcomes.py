@@ -9,7 +9,7 @@ from mlc import build, coherence, evaluate, metrics, stats
 from mlc.data import loading
 from mlc.data.synthetic.regret import regret
 from mlc.errors import InputError
-from mlc.report import Record, rows_note
+from mlc.tables.report import Record, rows_note
 
 # Columns that are no metrics of mlc/metrics: of a world, of the search, of the
 # label sets among each other.

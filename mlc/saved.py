@@ -8,9 +8,10 @@ import jax
 import ml_collections
 import numpy as np
 
-from mlc import build, checkpoint, evaluate, outcomes, reliability, run_folder
+from mlc import build, checkpoint, evaluate, outcomes, run_folder
 from mlc import given as given_lib
 from mlc.errors import InputError
+from mlc.tables import reliability
 
 # Where a checkpoint keeps what was fitted on validation rows.
 FITTED = 'fitted'

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mlc import decisions
-from mlc.abstention import abstain
+from mlc.decisions.abstention import abstain
 from mlc.errors import InputError
 from mlc.posterior import Candidates, Marginals, Product
 

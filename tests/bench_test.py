@@ -10,9 +10,10 @@ import pytest
 
 from experiments import bench, suites
 from experiments.suites import Case, SideBySide, Took, inference, training
-from mlc import build, convex, decisions, rankings
+from mlc import build, convex, decisions
 from mlc import data as data_lib
 from mlc import inference as methods
+from mlc.decisions import rankings
 
 
 def sleeper(first, later):

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mlc import choose, decisions, jaccards, sizes
+from mlc import decisions
+from mlc.decisions import choose, jaccards, sizes
 from mlc.errors import InputError
 from mlc.posterior import Candidates, Marginals, Product, marginals, weights
 
@@ -321,10 +322,11 @@ def test_vmap_over_examples_equals_the_batch(kind):
 
 
 @pytest.mark.parametrize(
-  'rule', [*['marginals', 'f1', 'subset', 'informedness']]
+  'rule',
+  [marginals, decisions.f1, decisions.subset, decisions.informedness],
+  ids=lambda rule: rule.__name__,
 )
 def test_shared_support_is_never_repeated_for_each_example(rule):
-  rule = getattr(decisions, rule)
   U, num_labels = 2**14, 14
   c = Candidates(jnp.zeros((1, U, num_labels), jnp.int8), jnp.zeros((64, U)))
   memory = jax.jit(rule).lower(c).compile().memory_analysis()

@@ -15,15 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mlc import (
-  build,
-  inference,
-  metrics,
-  optimizer,
-  posterior,
-  thresholds,
-  train,
-)
+from mlc import build, inference, metrics, optimizer, posterior, train
+from mlc.decisions import thresholds
 
 NAMES = contract.model_names()
 OPTIMIZERS = {

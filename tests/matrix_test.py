@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from configs import decision_matrix
-from mlc import heat_map, matrix, targets
+from mlc.decisions import targets
 from mlc.errors import InputError
-from mlc.report import Record
 from mlc.stats import about
+from mlc.tables import heat_map, matrix
+from mlc.tables.report import Record
 
 # Decision -> its metric, lower is better, title in print.
 OWN = {

@@ -8,7 +8,7 @@ from sklearn.model_selection import KFold
 from experiments import studies
 from experiments.studies import mena2016
 from mlc import data as data_lib
-from mlc import study
+from mlc.tables import study
 
 LABELS = {
   **{'emotions': 6, 'scene': 6, 'flags': 7},

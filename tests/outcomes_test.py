@@ -9,7 +9,7 @@ from mlc import data as data_lib
 from mlc import evaluate, outcomes
 from mlc.data import synthetic
 from mlc.errors import InputError
-from mlc.report import Record
+from mlc.tables.report import Record
 
 
 def config(**changes):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mlc import rankings
+from mlc.decisions import rankings
 from mlc.errors import InputError
 from mlc.posterior import Candidates, Marginals, Product, marginals
 

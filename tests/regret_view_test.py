@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from configs import regret as regret_config
-from mlc import calls, regret_plot, regret_view
+from mlc import calls
 from mlc.data import load, synthetic
 from mlc.errors import InputError
-from mlc.report import Record
+from mlc.tables import regret_plot, regret_view
+from mlc.tables.report import Record
 
 LOSSES = ('hamming', 'subset')
 WORLDS = ('one_flip', 'shared_flip')

@@ -5,7 +5,8 @@ import io
 import numpy as np
 import pytest
 
-from mlc import metrics, reliability
+from mlc import metrics
+from mlc.tables import reliability
 
 
 def _draw(K=2, N=500, L=3):

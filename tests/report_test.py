@@ -8,8 +8,9 @@ from unittest import mock
 from absl.testing import absltest, parameterized
 import numpy as np
 
-from mlc import plots, report, run_folder, stats
+from mlc import run_folder, stats
 from mlc.errors import InputError
+from mlc.tables import plots, report
 
 RULES = ('hamming', 'subset', 'f1', 'threshold')
 MODELS = ('independent', 'chain_50%', 'powerset')

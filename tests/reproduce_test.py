@@ -14,11 +14,11 @@ from sklearn.preprocessing import StandardScaler
 from experiments import reproduce, studies
 from experiments.studies import dacaf2026, dembczynski2012
 from mlc import data as data_lib
-from mlc import study
 from mlc.errors import InputError
+from mlc.tables import study
 
 TOY = '''"""A toy table."""
-from mlc import study
+from mlc.tables import study
 
 RUNS = []
 VALUE = {'a': 1.0, 'b': 2.0}

@@ -9,8 +9,8 @@ import math
 
 import pytest
 
-from mlc import study, study_view
 from mlc.errors import InputError
+from mlc.tables import study, study_view
 
 HEAD = ','.join(study.COLUMNS)
 

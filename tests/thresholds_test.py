@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mlc import thresholds
+from mlc.decisions import thresholds
 from mlc.errors import InputError
 
 N, L = 24, 6

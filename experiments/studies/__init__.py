@@ -13,8 +13,9 @@ import sys
 import time
 from typing import Any
 
-from mlc import logs, parallel, run_folder, study
+from mlc import logs, parallel, run_folder
 from mlc.errors import InputError, nearest
+from mlc.tables import study
 
 PUBLISHED = pathlib.Path(__file__).parent.parent / 'published'
 

@@ -30,8 +30,9 @@ of its own takes a fraction.
 import numpy as np
 
 from configs import chain_linear, independent_linear
-from mlc import build, folds, study
+from mlc import build, folds
 from mlc.data import catalog, load, splits
+from mlc.tables import study
 
 CONFIGS = {'PCC': chain_linear, 'BR': independent_linear}
 DATA = {

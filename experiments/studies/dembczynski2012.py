@@ -47,10 +47,11 @@ Time on 2 busy cores: 10 minutes, compilation included.
 import numpy as np
 
 from configs import chain_linear, independent_linear, powerset
-from mlc import build, folds, loop, study
+from mlc import build, folds, loop
 from mlc.data import Dataset, synthetic
 from mlc.data.features import Features
 from mlc.data.labels import Labels
+from mlc.tables import study
 
 WORLDS = {
   'marginal_independence': (synthetic.MarginalIndependence, {}),

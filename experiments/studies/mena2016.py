@@ -35,8 +35,9 @@ from typing import Any
 import numpy as np
 
 from configs import chain_linear
-from mlc import build, folds, study
+from mlc import build, folds
 from mlc.data import load, splits
+from mlc.tables import study
 
 # The paper's words -> ours.
 METHODS = {

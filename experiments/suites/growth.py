@@ -14,8 +14,8 @@ from configs import chain, independent
 from experiments.suites import Case, Took
 from mlc import build, loop, parallel
 from mlc import data as data_lib
-from mlc.plots import COLORS, GREY, MARKERS
 from mlc.run_folder import replacing
+from mlc.tables.plots import COLORS, GREY, MARKERS
 
 EPOCHS, BATCH = 2, 64
 MODELS = {'independent': independent, 'chain': chain}

@@ -27,8 +27,9 @@ import ml_collections
 import numpy as np
 
 from experiments.suites import Case, Took
-from mlc import build, convex, decisions, parallel, rankings
+from mlc import build, convex, decisions, parallel
 from mlc import data as data_lib
+from mlc.decisions import rankings
 
 CHAIN = {'name': 'chain', 'hidden': 0}
 RULES = (

@@ -16,7 +16,7 @@ from mlc import run_folder
 from mlc.data import statistics
 from mlc.data.dataset import Dataset
 from mlc.errors import InputError
-from mlc.plots import COLORS, GREY, INK, MARKERS
+from mlc.tables.plots import COLORS, GREY, INK, MARKERS
 
 MOST = 60  # labels of a heat map
 WRITTEN_OUT = 15  # labels of a heat map whose cells hold numbers

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mlc.forms import UNBOUNDED
+from mlc.tables.forms import UNBOUNDED
 
 NAMED = 5  # of a long list of labels
 LINE = 88  # columns of running text

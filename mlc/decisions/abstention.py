@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from mlc.choose import per_label
+from mlc.decisions.choose import per_label
 from mlc.errors import InputError
 from mlc.posterior import Posterior, marginals
 

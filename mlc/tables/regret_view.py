@@ -10,11 +10,12 @@ from typing import ClassVar, NamedTuple
 from matplotlib.figure import Figure
 import numpy as np
 
-from mlc import calls, forms, regret_plot, report
+from mlc import calls
 from mlc.data.loading import WORLD
 from mlc.errors import InputError
-from mlc.regret_plot import FLOOR
 from mlc.stats import about, confidence_interval, mean_std
+from mlc.tables import forms, regret_plot, report
+from mlc.tables.regret_plot import FLOOR
 
 PREFIX = 'regret_'
 TRAIN = 0.6  # Share of a world's rows that are for training.

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mlc.choose import first_best, top
+from mlc.decisions.choose import first_best, top
 from mlc.posterior import Candidates, Product, marginals, weights
 
 MAX_EXACT = 10

@@ -9,9 +9,9 @@ from typing import ClassVar, NamedTuple
 
 from matplotlib.figure import Figure
 
-from mlc import forms, plots
 from mlc.errors import InputError
 from mlc.stats import Cell, about, mean_std
+from mlc.tables import forms, plots
 
 NOT_PROPER = (
   'proper no: trained by a loss that is no proper scoring rule, so its outputs'

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from mlc.stats import about, confidence_interval, mean_std
 
 if TYPE_CHECKING:
-  from mlc.report import Table
+  from mlc.tables.report import Table
 
 PANELS = (
   *('hamming_loss', 'subset_accuracy', 'example_f1'),

@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from mlc import sizes
-from mlc.choose import top
+from mlc.decisions import sizes
+from mlc.decisions.choose import top
 from mlc.posterior import Candidates, Product, mix, weights
 
 

@@ -9,9 +9,10 @@ from typing import ClassVar
 
 from matplotlib.figure import Figure
 
-from mlc import forms, heat_map, report, targets
+from mlc.decisions import targets
 from mlc.errors import InputError
 from mlc.stats import Cell, about, mean_std
+from mlc.tables import forms, heat_map, report
 
 TIMES = ('train_seconds', 'decode_seconds')
 

@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 import numpy as np
 
-from mlc import targets
-from mlc.plots import GREY, INK
+from mlc.decisions import targets
 from mlc.stats import about
+from mlc.tables.plots import GREY, INK
 
 if TYPE_CHECKING:
-  from mlc.matrix import Matrix, Panel
+  from mlc.tables.matrix import Matrix, Panel
 
 # White to a dark orange of one hue: read in grey too.
 COLORMAP = LinearSegmentedColormap.from_list(

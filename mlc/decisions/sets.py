@@ -17,8 +17,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from mlc import gfm, jaccards, sizes
-from mlc.choose import Joint, first_best, joint, per_label, pool, top
+from mlc.decisions import gfm, jaccards, sizes
+from mlc.decisions.choose import Joint, first_best, joint, per_label, pool, top
 from mlc.errors import InputError
 from mlc.posterior import Candidates, Posterior, Product, marginals, weights
 

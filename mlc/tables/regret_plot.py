@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from mlc.plots import COLORS, GREY, INK, MARKERS
 from mlc.stats import about
+from mlc.tables.plots import COLORS, GREY, INK, MARKERS
 
 if TYPE_CHECKING:
-  from mlc.regret_view import Point, Regret
+  from mlc.tables.regret_view import Point, Regret
 
 # Below it what is left is the rounding of the decisions, made in float32.
 FLOOR = 1e-5

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mlc.choose import Joint
+from mlc.decisions.choose import Joint
 from mlc.posterior import Candidates, Product, mix, weights
 
 

@@ -6,8 +6,8 @@ import dataclasses
 import io
 import re
 
-from mlc import forms, study
 from mlc.stats import mean_std
+from mlc.tables import forms, study
 
 HEADS = 'method', 'metric', 'verdict'
 TITLES = 'ours', 'published', 'difference', 'tolerance'

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 import numpy as np
 
 from mlc import metrics
-from mlc.plots import COLORS, GREY, INK
+from mlc.tables.plots import COLORS, GREY, INK
 
 PALE = '#80b8d8'  # The first of COLORS, half of it white.
 WIDE = 4  # panels beside each other
