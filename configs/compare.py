@@ -46,6 +46,7 @@ def get_config(models: str = ','.join(MODELS)) -> ml_collections.ConfigDict:
   config.seeds = 5
   config.epochs = 100  # At most, of the models trained on minibatches.
   config.parallel = 'jit'  # Of the same; or pmap, mesh(data=4).
+  config.view = 'table'  # Or matrix, regret.
   config.models = tuple(name.strip() for name in models.split(','))
   here = pathlib.Path(__file__).parent
   known = {file.stem for file in here.glob('*.py')} - NO_MODEL

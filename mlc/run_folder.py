@@ -231,7 +231,10 @@ def git_state(folder) -> tuple[str | None, bool | None]:
     # it, and that project's commit would say nothing.
     if not git('ls-files', '.'):
       return None, None
-    return git('rev-parse', 'HEAD'), bool(git('status', '--porcelain'))
+    # What the studies write is no code.
+    others = ':/', ':(top,exclude)experiments/RESULTS.md'
+    changed = git('status', '--porcelain', '--', *others)
+    return git('rev-parse', 'HEAD'), bool(changed)
   except (OSError, subprocess.CalledProcessError):
     return None, None
 

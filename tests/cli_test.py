@@ -92,6 +92,45 @@ def test_evaluate_gives_the_same_numbers_from_what_was_saved(finished):
   assert f'{rows["hamming", "nll"]:.3f}' in ' '.join(found['hamming'])
 
 
+def test_given_labels_help_with_the_others(finished):
+  workdir, _ = finished
+  before = (workdir / 'chain' / 'predictions_test.npz').read_bytes()
+  done = run('evaluate', f'--workdir={workdir / "chain"}', '--given=Class3')
+  assert done.returncode == 0, done.stderr
+  assert 'given Class3' in done.stdout and 'NLL' not in done.stdout
+  assert (workdir / 'chain' / 'predictions_test.npz').read_bytes() == before
+  from mlc import data
+
+  test = data.load('yeast').split('test')
+  with np.load(workdir / 'chain' / 'predictions_test_given.npz') as saved:
+    third = list(saved['label_names']).index('Class3')
+    for rule in ('hamming', 'subset', 'f1'):
+      np.testing.assert_array_equal(saved[rule][0][:, third], test.y[:, third])
+  done = run('evaluate', f'--workdir={workdir / "chain"}', '--given=Clas3=1')
+  assert done.returncode == 1
+  assert done.stderr.startswith("error: unknown label to be given 'Clas3'")
+
+
+def test_the_decision_matrix_is_printed_and_drawn(tmp_path):
+  done = run(
+    'compare',
+    '--config=configs/decision_matrix.py:independent_linear',
+    f'--workdir={tmp_path / "run"}',
+    '--config.seeds=1',
+  )
+  assert done.returncode == 0, done.stderr
+  for name in ('md', 'tex', 'csv', 'png'):
+    assert (tmp_path / 'run' / f'matrix.{name}').stat().st_size > 1000
+  with (tmp_path / 'run' / 'matrix.csv').open() as file:
+    rows = list(csv.DictReader(file))
+  found = {(row['decision'], row['metric']) for row in rows}
+  assert {('f1', 'example_f1'), ('one_error', 'lrap')} <= found
+  assert ('one_error', 'hamming_loss') not in found
+  folder = tmp_path / 'run' / 'independent_linear'
+  assert (folder / 'reliability_test.png').read_bytes()[:4] == b'\x89PNG'
+  assert 'the truth: ' in (folder / 'coherence_test.txt').read_text()
+
+
 @pytest.mark.parametrize(
   'flag, message',
   [
@@ -107,6 +146,15 @@ def test_evaluate_gives_the_same_numbers_from_what_was_saved(finished):
     ('--config.chain.train.loss=lsep', 'were given the true labels'),
     ('--config.chain.train.select=macro_f2', 'did you mean: macro_f1'),
     ('--config.chain.train.optimizer.name=adam', 'did you mean: adamw'),
+    ("--config.chain.decisions=('sbset',)", "decision 'sbset'; did you mean"),
+    ("--config.chain.metrics=('macro_f2',)", "metric 'macro_f2'; did you mean"),
+    ('--config.chain.calibration=plat', 'did you mean: platt'),
+    (
+      '--config.chain.inference=sampled_marginals',
+      'decision subset needs',
+    ),
+    ('--config.chain.inference=gibbs', 'take monte_carlo'),
+    ('--config.view=matirx', "unknown view 'matirx'; did you mean: matrix"),
   ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(flag, message, tmp_path):
