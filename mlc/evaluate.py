@@ -290,6 +290,13 @@ def scores(
   return found
 
 
+def trust(p_KxNxL, rows) -> dict[str, float]:
+  """How far marginals can be trusted: metric -> mean over K runs."""
+  names = tuple(metric.name for metric in metrics.KINDS['probabilities'])
+  found = _measured(names, p_KxNxL, rows, None)
+  return {name: float(value_K.mean()) for name, (value_K, _) in found.items()}
+
+
 def _metric(name: str, propensity_L) -> metrics.Metric:
   if name.startswith('psp_at_') and propensity_L is not None:
     return metrics.named(name, propensity_L=propensity_L)

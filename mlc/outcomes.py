@@ -106,6 +106,8 @@ def of(config, about, predictions, rows, data) -> Outcome:
   known = rules(config, data)
   of_world = config.data.startswith(loading.WORLD)
   dataset = config.data if of_world else data.name
+  if config.calibration != 'none':
+    notes[_of_calibration(config, predictions, rows)] = None
   records = []
   # Mined rules are no laws: the truth may break them too.
   truth_1xNxL = np.where(rows.mask > 0, rows.y > 0.5, -1)[None]
@@ -141,6 +143,21 @@ def of(config, about, predictions, rows, data) -> Outcome:
   if 'lrap' in config.metrics:
     absent['Labels are ranked by marginals, for LRAP a heuristic.'] = None
   return Outcome(records, [*notes, *absent], '\n'.join(broken))
+
+
+def _of_calibration(config, predictions, rows) -> str:
+  """What calibration did for these rows, in one line."""
+  before, after = (
+    evaluate.trust(p_KxNxL, rows)
+    for p_KxNxL in (predictions.raw_KxNxL, predictions.marginals_KxNxL)
+  )
+  texts = [
+    f'{stats.about(name).title} {before[name]:.4f} to {after[name]:.4f}'
+    for name in before
+  ]
+  return (
+    f'{config.name}, marginals by {config.calibration}: {", ".join(texts)}.'
+  )
 
 
 def _as_text(name, answers_KxNxL, seen, known) -> str:

@@ -21,6 +21,7 @@ def config(**changes):
       'standardise': True,
       'metrics': ('hamming_loss', 'nll'),
       'rules': 'none',
+      'calibration': 'none',
     }
     | changes
   )
@@ -124,6 +125,20 @@ def test_seeds_that_failed_are_a_note_and_search_is_a_mean_over_rows():
   assert got['nll'] == (2.0, 2.0) and 'unseen_mass' not in got
   assert found.notes[0] == 'mine, left out: seed 1 broke'
   assert any('marginals above .5' in note for note in found.notes)
+
+
+def test_what_calibration_did_is_told():
+  data = contract.dataset()
+  rows = data.split('test')
+  found = predicted({'f1': np.zeros((1, *rows.y.shape), int)}, rows)
+  after = np.full(rows.y.shape, 0.5, np.float32)[None]
+  told = outcomes.of(
+    config(calibration='platt'), about(1),
+    found._replace(marginals_KxNxL=after), rows, data,
+  ).notes  # fmt: skip
+  brier = ((rows.y - 0.25) ** 2).mean()
+  (note,) = (text for text in told if 'platt' in text)
+  assert f'Brier score {brier:.4f} to 0.2500' in note
 
 
 def test_equal_cells_of_other_data_become_one():

@@ -114,11 +114,11 @@ def f1(posterior: Posterior) -> jax.Array:
 
 
 def jaccard(posterior: Posterior) -> jax.Array:
-  """Greatest expected Jaccard index |y and a| / |y or a|, 0/0 = 1 -> BxL.
+  """Greatest expected Jaccard; APPROXIMATE for joints beyond 10 labels -> BxL.
 
-  `Product`: exact, time O(B L^2). Labels in and out of the answer are
-  independent, so it is worth (sum of its p_l) E 1 / (|a| + positives outside),
-  and of each size the most probable labels are best.
+  |y and a| / |y or a|, 0/0 = 1. `Product`: exact, time O(B L^2). Labels in and
+  out of the answer are independent, so it is worth (sum of its p_l) E 1 / (|a|
+  + positives outside), and of each size the most probable labels are best.
   `Candidates`, up to 10 labels: exact, by comparing all 2^L answers; time
   O(B S 2^L). Beyond: APPROXIMATE, no polynomial optimum being known
   (Chierichetti, Kumar, Pandey, Vassilvitskii, SODA 2010, for the hardness): the
@@ -153,7 +153,7 @@ def precision(posterior: Posterior) -> jax.Array:
 
 
 def recall(posterior: Posterior) -> jax.Array:
-  """Greatest expected recall TP / |y| -> BxL. DEGENERATE: all labels or none.
+  """Greatest expected recall TP / |y|; DEGENERATE: all labels or none -> BxL.
 
   All labels, unless P(|y| = 0) is 1/2 or more: an empty y has 1 for the empty
   answer, else 0. Source: Nguyen et al. 2026, Corollary 2, but for its empty
@@ -173,7 +173,7 @@ def recall(posterior: Posterior) -> jax.Array:
 
 
 def specificity(posterior: Posterior) -> jax.Array:
-  """Greatest specificity -> BxL. DEGENERATE: the empty set, whatever is known.
+  """Greatest specificity; DEGENERATE: always the empty set -> BxL.
 
   TN / (L - |y|) is 1 for it; a y of all labels has 1 whatever the answer.
   """
@@ -181,7 +181,7 @@ def specificity(posterior: Posterior) -> jax.Array:
 
 
 def npv(posterior: Posterior) -> jax.Array:
-  """Greatest negative predictive value -> BxL. DEGENERATE: always all labels.
+  """Greatest negative predictive value; DEGENERATE: always all labels -> BxL.
 
   TN / (L - |a|) of an answer of all labels is 1 by convention, in rows without
   candidates too. Source: Nguyen et al. 2026, Corollary 2.
