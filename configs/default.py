@@ -20,8 +20,10 @@ def get_config(data: str = 'yeast') -> ml_collections.ConfigDict:
   )
   config.inference = 'exact'
   config.decisions = ('hamming', 'subset', 'f1', 'scut')
-  config.decode_batch = 64  # Rows decoded at once, at most:
-  config.decode_mib = 1024  # fewer where their posteriors need more.
+  # Rows decoded at once, at most, and fewer where inference would need more
+  # memory than this. Draws of methods that sample depend on the batches.
+  config.decode_batch = 64
+  config.decode_mib = 1024
   config.calibration = 'none'  # Of marginals: temperature, platt, isotonic.
   config.metrics = (
     *('hamming_loss', 'subset_accuracy', 'example_f1'),

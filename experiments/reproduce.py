@@ -44,7 +44,7 @@ def main(_):
   sheet = study_view.Sheet(tuple(found), made.digits)
   texts = {'md': sheet.markdown(), 'tex': sheet.latex(), 'csv': sheet.csv()}
   for suffix, text in texts.items():
-    run_folder.atomic_write(folder / f'table.{suffix}', text)
+    run_folder.atomic_write(folder / f'{only or "table"}.{suffix}', text)
   results = pathlib.Path(RESULTS.value)
   text = results.read_text('utf-8') if results.exists() else ''
   text = study_view.merged(text, name, module.__doc__, blocks, made.datasets)
@@ -52,7 +52,9 @@ def main(_):
   near = study.TARGET, study.LIKELY
   shown = tuple(v for v in found if v.published.kind in near)
   study_view.Sheet(shown, made.digits).print()
-  print(f'{name}: {study.summary(found)}; {folder}/table.md, {results}')
+  print(
+    f'{name}: {study.summary(found)}; {folder}/{only or "table"}.md, {results}'
+  )
   if CHECK.value and any(v.fails for v in found):
     sys.exit(1)
 

@@ -242,9 +242,16 @@ def _find(module, name, what):
   return own[name]
 
 
-def _numbers(value) -> bool:
-  """A number, or a tuple of numbers, as costs of each label are."""
-  values = value if isinstance(value, tuple) else (value,)
+# What may be a number for each label.
+OF_LABELS = {
+  *('cost', 'true_negative', 'false_positive'),
+  *('false_negative', 'true_positive'),
+}
+
+
+def _number(value, key) -> bool:
+  """A number, or a tuple of them where each label may have its own."""
+  values = value if isinstance(value, tuple) and key in OF_LABELS else (value,)
   return all(type(v) in (int, float) for v in values)
 
 
@@ -270,7 +277,7 @@ def _arguments(config, function, name):
         f'option {key}={value!r} of {name}: give a {type(default).__name__},'
         f' as in {key}={default!r}'
       )
-    if isinstance(default, float) and not _numbers(value):
+    if isinstance(default, float) and not _number(value, key):
       raise InputError(
         f'option {key}={value!r} of {name}: give a number, as in'
         f' {key}={default!r}'

@@ -1,7 +1,6 @@
 """Variables + rows -> predictions and metrics, for K runs at once."""
 
 from collections.abc import Callable
-import functools
 import time
 from typing import Any, NamedTuple
 
@@ -9,15 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mlc import build, calibration, calls, metrics, parallel, stats
+from mlc import build, calibration, parallel
 from mlc import posterior as posterior_lib
 from mlc.decisions import thresholds
-from mlc.decisions.targets import TARGETS
-from mlc.errors import InputError, nearest
-from mlc.session import Selection
-
-# What inference and a decision hold at a time, in posteriors.
-COPIES = 8
+from mlc.errors import InputError
 
 
 class Predictions(NamedTuple):
@@ -35,6 +29,16 @@ class Predictions(NamedTuple):
   compile_seconds: float
   nodes_KxN: np.ndarray | None = None
   unseen_KxN: np.ndarray | None = None
+
+  def only(self, runs: list[int]) -> 'Predictions':
+    """Those of some of the runs."""
+    answers = {call: a[runs] for call, a in self.answers.items()}
+    own = {
+      name: a[runs]
+      for name, a in self._asdict().items()
+      if isinstance(a, np.ndarray)
+    }
+    return self._replace(answers=answers, **own)
 
 
 class Fitted(NamedTuple):
@@ -70,8 +74,8 @@ NOTHING = Fitted({}, {})
 class Decoder:
   """Decodes rows with K runs, in batches of one size, compiled once.
 
-  batch_size: rows at a time, at most; fewer where the posteriors of so many
-  would need more than `memory_mib`.
+  batch_size: rows at a time, at most; fewer where the inference of so many
+  would hold more than `memory_mib`.
   """
 
   def __init__(
@@ -81,9 +85,11 @@ class Decoder:
     self.programs = parallel.Programs()
     self.seconds: dict[str, float] = {}
     self.run_rules: dict[str, Callable] = {}
-    self.infer = parallel.over_runs(
-      lambda v, x, key, given_BxL: infer(model, v, x, key, given_BxL=given_BxL),
-      (0, None, 0, None),
+    self.infer = self.programs.add(
+      parallel.over_runs(
+        lambda v, x, key, given: infer(model, v, x, key, given_BxL=given),
+        (0, None, 0, None),
+      )
     )
     self.run_infer = self._timed('infer', self.infer)
     self.run_log_prob = self._timed(
@@ -102,7 +108,8 @@ class Decoder:
 
   def _timed(self, name, function):
     """`function`, compiled; the seconds it runs are summed under `name`."""
-    run = self.programs.add(function)
+    is_program = isinstance(function, parallel.Program)
+    run = function if is_program else self.programs.add(function)
     self.seconds[name] = 0.0
 
     def call(*args):
@@ -116,23 +123,25 @@ class Decoder:
 
   def _rows_at_once(self, variables, x, given_BxL) -> int:
     """The size of a batch."""
+    num_rows = min(self.batch_size, len(jax.tree.leaves(x)[0]))
     if self.memory_mib == np.inf:
-      return self.batch_size
+      return num_rows
     keys = jax.random.split(
       jax.random.key(0), len(jax.tree.leaves(variables)[0])
     )
 
-    def size(rows):
+    def mib(num_rows):
       def some(a):
-        return jax.ShapeDtypeStruct((rows, *a.shape[1:]), a.dtype)
+        dtype = jax.dtypes.canonicalize_dtype(a.dtype)
+        return jax.ShapeDtypeStruct((num_rows, *a.shape[1:]), dtype)
 
       x_B, given_B = jax.tree.map(some, (x, given_BxL))
-      found = jax.eval_shape(self.infer, variables, x_B, keys, given_B)
-      return sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(found))
+      return self.infer.mib(variables, x_B, keys, given_B)
 
-    # What all rows share, such as a support, is in both.
-    row_mib = COPIES * (size(2) - size(1)) / 2**20
-    return max(1, min(self.batch_size, int(self.memory_mib / row_mib)))
+    while num_rows > 1 and (wanted := mib(num_rows)) > self.memory_mib:
+      fit = int(num_rows * self.memory_mib / wanted)
+      num_rows = max(1, min(num_rows // 2, fit))
+    return num_rows
 
   def __call__(
     self,
@@ -147,7 +156,9 @@ class Decoder:
     """What K runs say of `rows`.
 
     variables: with a leading axis K. decisions: as `build.decision` takes them.
-    given: 0 or 1 where a label is given, -1 where it is free.
+    given: 0 or 1 where a label is given, -1 where it is free. A rule decides
+      the labels that are free in some row alone, so that what it maximises is
+      what is judged.
 
     A calibration changes the posterior where it is marginals or a product of
     them; a joint keeps its weights, and its marginals alone are calibrated.
@@ -158,8 +169,13 @@ class Decoder:
         self.run_rules[call] = self._timed(
           call, parallel.over_runs(rule.decide, 0)
         )
+    free_F = None
+    if given_NxL is not None:
+      free_F = np.flatnonzero((given_NxL < 0).any(0))
+      if not len(free_F):
+        raise InputError('every label is given: leave one to predict')
     num_rows, num_runs = len(rows.y), len(jax.tree.leaves(variables)[0])
-    batch_size = min(num_rows, self._rows_at_once(variables, rows.x, given_NxL))
+    batch_size = self._rows_at_once(variables, rows.x, given_NxL)
     self.seconds = dict.fromkeys(self.seconds, 0.0)
     collected = []
     for number, start in enumerate(range(0, num_rows, batch_size)):
@@ -178,6 +194,8 @@ class Decoder:
       batch['marginals'] = batch['raw']
       if fitted.calibration:
         p_KxBxL = self.run_calibrate(fitted.calibration, batch['raw'])
+        if given_BxL is not None:  # What is known needs no calibration.
+          p_KxBxL = jnp.where(given_BxL[None] >= 0, batch['raw'], p_KxBxL)
         batch['marginals'] = p_KxBxL
         if not isinstance(posterior, posterior_lib.Candidates):
           posterior = posterior._replace(p_BxL=p_KxBxL)
@@ -185,8 +203,12 @@ class Decoder:
         run = self.run_rules[call]
         if rule.kind == 'cut':
           batch[call] = run(fitted.cuts[call], batch['marginals'])
-        else:
+        elif free_F is None:
           batch[call] = run(posterior)
+        else:
+          answer = run(_of_labels(posterior, free_F, given_BxL))
+          known_KxBxL = jnp.round(batch['raw']).astype(answer.dtype)
+          batch[call] = known_KxBxL.at[..., free_F].set(answer)
       batch['log_prob'] = self.run_log_prob(variables, x, y_BxL)
       for extra in ('nodes_B', 'unseen_B'):
         if getattr(posterior, extra, None) is not None:
@@ -244,132 +266,36 @@ class Decoder:
     )
 
 
+def _of_labels(posterior, labels_F, given_BxL):
+  """The posterior of K runs of the labels that are free."""
+  if not isinstance(posterior, posterior_lib.Candidates):
+    return posterior._replace(p_BxL=posterior.p_BxL[..., labels_F])
+  y, logw = posterior.y_BxSxL, posterior.logw_BxS
+  given_BxL = np.asarray(given_BxL)
+  if y.shape[1] < logw.shape[1] and (given_BxL == given_BxL[:1]).all():
+    # A support stays one, of the label sets that agree with what is given.
+    same_KxUxL = np.asarray(y)[:, 0] == given_BxL[0]
+    agree_KxU = (same_KxUxL | (given_BxL[0] < 0)).all(-1)
+    found = [np.flatnonzero(agree_U) for agree_U in agree_KxU]
+    if len({len(places) for places in found}) == 1:
+      places_KxM = np.stack(found)
+      y = jnp.take_along_axis(y, places_KxM[:, None, :, None], axis=2)
+      logw = jnp.take_along_axis(logw, places_KxM[:, None], axis=2)
+      return posterior._replace(y_BxSxL=y[..., labels_F], logw_BxS=logw)
+  # Else label sets may be equal in the free labels: no support of distinct.
+  y = jnp.broadcast_to(y[..., labels_F], (*logw.shape, len(labels_F)))
+  return posterior._replace(y_BxSxL=y)
+
+
 def _check_possible(posterior):
   """Raises InputError where what is given has probability 0."""
   if isinstance(posterior, posterior_lib.Candidates):
     none_KxB = jnp.isneginf(posterior.logw_BxS).all(-1)
-    if count := int(none_KxB.any(0).sum()):
-      raise InputError(
-        f'{count} rows of a batch: no candidate has the given labels, which'
-        ' have probability 0 or were not found: give others, or take'
-        ' inference=exact or more samples'
-      )
-
-
-# Cells that are judged at a time.
-CELLS = 2**25
-
-
-def scores(
-  predictions: Predictions, rows, names: tuple[str, ...], propensity_L=None
-) -> dict[str, dict[str, Any]]:
-  """Decision -> metric -> (K values, K counts of what has none: see Metric).
-
-  Label sets are ranked by the marginals; a ranking has no metrics of answers.
-  propensity_L: of training, see metrics.propensities; psp_at_K needs them.
-  """
-  of = {name: _metric(name, propensity_L).of for name in names}
-
-  def measured(kind, prediction):
-    wanted = tuple(name for name in names if of[name] == kind)
-    return _measured(wanted, prediction, rows, propensity_L) if wanted else {}
-
-  shared = {
-    **measured('probabilities', predictions.marginals_KxNxL),
-    **measured('log_prob', predictions.log_prob_KxN),
-  }
-  by_marginals = measured('scores', predictions.marginals_KxNxL)
-  found = {}
-  for call, prediction in predictions.answers.items():
-    if build.decision(call).kind == 'scores':
-      own = measured('scores', prediction)
-    else:
-      own = by_marginals | measured('answer', prediction)
-    own |= shared
-    found[call] = {name: own[name] for name in names if name in own}
-  return found
-
-
-def trust(p_KxNxL, rows) -> dict[str, float]:
-  """How far marginals can be trusted: metric -> mean over K runs."""
-  names = tuple(metric.name for metric in metrics.KINDS['probabilities'])
-  found = _measured(names, p_KxNxL, rows, None)
-  return {name: float(value_K.mean()) for name, (value_K, _) in found.items()}
-
-
-def _metric(name: str, propensity_L) -> metrics.Metric:
-  if name.startswith('psp_at_') and propensity_L is not None:
-    return metrics.named(name, propensity_L=propensity_L)
-  return metrics.named(name)
-
-
-def _measured(names, prediction, rows, propensity_L):
-  """Metric -> (values, left out), by batches of rows."""
-  num_runs, num_rows = prediction.shape[:2]
-  step = max(1, CELLS // (num_runs * rows.y.shape[1]))
-  sums = {}
-  for start in range(0, num_rows, step):
-    part = slice(start, start + step)
-    truth = rows.y[part], rows.mask[part]
-    more = _sums(names, prediction[:, part], truth, propensity_L)
-    for name in names:
-      if name in sums:
-        metric = _metric(name, propensity_L)
-        more[name] = metrics.combine(metric, sums[name], more[name])
-      sums[name] = more[name]
-  return jax.device_get(_values(names, sums, propensity_L))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _sums(names, prediction, truth, propensity_L):
-  if prediction.ndim == 2:  # A log_prob is of whole rows.
-    truth = (truth[1].all(-1),)
-  axes = 0, *(None for _ in truth)
-  return {
-    name: parallel.over_runs(_metric(name, propensity_L).update, axes)(
-      prediction, *truth
+  else:
+    none_KxB = jnp.isnan(posterior.p_BxL).any(-1)
+  if count := int(none_KxB.any(0).sum()):
+    raise InputError(
+      f'{count} rows of a batch: no candidate has the given labels, which have'
+      ' probability 0 or were not found: give others, or take inference=exact'
+      ' or more samples'
     )
-    for name in names
-  }
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _values(names, sums, propensity_L):
-  found = {}
-  for name in names:
-    metric = _metric(name, propensity_L)
-    value_K = parallel.over_runs(metric.value, 0)(sums[name])
-    found[name] = value_K, parallel.over_runs(_skipped(metric), 0)(sums[name])
-  return found
-
-
-def _skipped(metric):
-  return lambda sums: jnp.asarray(metric.skipped(sums))
-
-
-def selection(call: str, model, rows, infer, *, batch_size):
-  """'loss' (None), 'macro_f1', 'nll', ... on `rows`: what patience looks at.
-
-  The answer is that of the decision given, "macro_f1(decision='f1')", else of
-  the one that is best for the metric, else of `hamming`; none is fitted.
-
-  Raises:
-    InputError: a metric or decision that there is not.
-  """
-  name, options = calls.parse(call, 'train.select')
-  calls.check(options, ('decision',), 'train.select')
-  if name == 'loss':
-    return None
-  if stats.at(name)[0] not in metrics.names():
-    raise nearest(name, {*metrics.names(), 'loss'}, 'metric to select by')
-  best_for = [rule for rule, metric in TARGETS.items() if metric == name]
-  rules = [*options.values(), *best_for, 'hamming']
-  rules = [rule for rule in rules if build.decision(rule).fit is None]
-  rule = rules[0]
-  decode = Decoder(model, infer, batch_size=batch_size)
-
-  def values(variables):
-    answers = decode(variables, rows, (rule,))
-    return np.asarray(scores(answers, rows, (name,))[rule][name][0])
-
-  return Selection(name, values, not stats.about(name).lower)

@@ -12,9 +12,9 @@ import optax
 from mlc import (
   build,
   calibration,
+  calls,
   checkpoint,
   convex,
-  evaluate,
   logs,
   loop,
   optimizer,
@@ -22,6 +22,7 @@ from mlc import (
   parallel,
   run_folder,
   saved,
+  scoring,
   stages,
   stats,
   train,
@@ -45,11 +46,26 @@ def check(config, data) -> None:
       f'decode_batch {config.decode_batch}: give the rows to decode at once, 1'
       ' or more'
     )
-  if not config.decisions:
-    raise InputError("no decisions: give one, decisions=('hamming',)")
+  if config.decode_mib <= 0:
+    raise InputError(f'decode_mib {config.decode_mib}: give MiB, above 0')
+  if not config.decisions or len({*config.decisions}) < len(config.decisions):
+    raise InputError(
+      f'decisions={tuple(config.decisions)}: give one or more, each once:'
+      " decisions=('hamming',)"
+    )
   rules = [build.decision(call) for call in config.decisions]
+  fits = [rule.fit for rule in rules if rule.fit]
   if config.calibration != 'none':
-    build.calibrator(config.calibration)
+    fits.append(build.calibrator(config.calibration))
+  if fits and not len(data.splits.get('valid', ())):
+    raise InputError(
+      f'{data.name} has no validation rows, which thresholds and calibration'
+      ' are fitted on: give splits with some, or other decisions'
+    )
+  cells = jax.ShapeDtypeStruct((2, data.num_labels), jnp.float32)
+  for rule in rules:
+    if rule.fit:
+      jax.eval_shape(rule.fit, cells, cells, cells)
   outcomes.check(config, data)
   infer = build.infer(config.inference)
   rows = train.Batch(*data.rows(data.splits['train'][:2]))
@@ -67,7 +83,7 @@ def check(config, data) -> None:
         )
     else:
       loop.check(stage.train, config.seeds, data, objective)
-      evaluate.selection(stage.train.select, model, rows, infer, batch_size=1)
+      scoring.selection(stage.train.select, model, rows, infer, batch_size=1)
       tx = optimizer.make(stage.train.optimizer, num_steps=1)
     variables = jax.eval_shape(
       functools.partial(_variables, model, tx, model.structure(data)), rows
@@ -181,13 +197,15 @@ def train_and_evaluate(
 def _remarks(config, valid) -> list[str]:
   """Labels with too few validation rows for what was fitted on these."""
   found = []
-  if any(build.decision(call).kind == 'cut' for call in config.decisions):
-    few = int(thresholds.rare(valid.y, valid.mask).sum())
-    if few:
-      found.append(
-        f'thresholds: {few} labels have too few positives among validation rows'
-        ' for a cut of their own, and scut gives them the common one.'
-      )
+  for call in config.decisions:
+    name, options = calls.parse(call, 'decision')
+    if name == 'scut':
+      few = int(thresholds.rare(valid.y, valid.mask, **options).sum())
+      if few:
+        found.append(
+          f'{call}: {few} labels have too few positives among validation rows'
+          ' for a cut of their own: they get the common one.'
+        )
   if config.calibration != 'none':
     one = int(calibration.one_class(valid.y, valid.mask).sum())
     if one:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlc import build, coherence, evaluate, metrics, stats
+from mlc import build, coherence, metrics, scoring, stats
 from mlc.data import loading
 from mlc.data.synthetic.regret import regret
 from mlc.errors import InputError
@@ -58,7 +58,9 @@ def rules(config, data) -> coherence.Rules:
     return known
   if config.rules == 'mined':
     return known + coherence.mine(data.labels, data.splits['train'])
-  known += coherence.parse(config.rules.split(';'), data.label_names)
+  known += coherence.parse(
+    filter(str.strip, config.rules.split(';')), data.label_names
+  )
   coherence.check_consistent(known)
   return known
 
@@ -66,7 +68,11 @@ def rules(config, data) -> coherence.Rules:
 def check(config, data) -> None:
   """Raises InputError for columns and rules that `config` cannot have."""
   for name in config.metrics:
-    stats.about(name)
+    if name == 'unseen':
+      raise InputError("metric 'unseen': it stands beside nll: give nll")
+    if name not in {*REGRETS, *SEARCH, *COHERENCE}:
+      of_psp = {'propensity_L': np.ones(1)} if name.startswith('psp_at') else {}
+      metrics.named(name, **of_psp)
   if config.rules not in ('mined', 'none'):
     rules(config, data)
   wanted = [name for name in config.metrics if name in REGRETS]
@@ -92,6 +98,7 @@ def of(config, about, predictions, rows, data) -> Outcome:
   """
   failures, proper = about['failures'], about['proper']
   alive = [run for run, failure in enumerate(failures) if not failure]
+  predictions = predictions.only(alive)
   left_out = [f'{config.name}, left out: {text}' for text in failures if text]
   notes, absent = dict.fromkeys([*left_out, *about['fitted']]), {}
   own = {*REGRETS, *SEARCH, *COHERENCE}
@@ -99,9 +106,7 @@ def of(config, about, predictions, rows, data) -> Outcome:
   train_NxL = data.labels.y_NxL[data.splits['train']]
   positive_L = np.asarray((train_NxL > 0.5).sum(0))
   propensity_L = metrics.propensities(positive_L, train_NxL.shape[0])
-  measured = evaluate.scores(
-    predictions, rows, (*names, 'unseen'), propensity_L
-  )
+  measured = scoring.scores(predictions, rows, (*names, 'unseen'), propensity_L)
   seen = coherence.label_sets(data.labels, data.splits['train'])
   known = rules(config, data)
   of_world = config.data.startswith(loading.WORLD)
@@ -116,7 +121,7 @@ def of(config, about, predictions, rows, data) -> Outcome:
     answers_KxNxL = predictions.answers[call]
     rule = build.decision(call)
     notes[rule.about] = None
-    impossible = rows_note(values.pop('unseen')[0][alive])
+    impossible = rows_note(values.pop('unseen')[0])
     columns = _of_search(predictions)
     for name, (value_K, without_K) in values.items():
       columns[name] = value_K
@@ -132,7 +137,7 @@ def of(config, about, predictions, rows, data) -> Outcome:
     key = dataset, config.name, config.inference, call
     for name in config.metrics:
       if name in columns:
-        per_seed = tuple(map(float, columns[name][alive]))
+        per_seed = tuple(map(float, columns[name]))
         note = impossible if name == 'nll' else ''
         records.append(Record(*key, name, per_seed, note, proper))
     for name, seconds in (
@@ -148,7 +153,7 @@ def of(config, about, predictions, rows, data) -> Outcome:
 def _of_calibration(config, predictions, rows) -> str:
   """What calibration did for these rows, in one line."""
   before, after = (
-    evaluate.trust(p_KxNxL, rows)
+    scoring.trust(p_KxNxL, rows)
     for p_KxNxL in (predictions.raw_KxNxL, predictions.marginals_KxNxL)
   )
   texts = [

@@ -66,24 +66,40 @@ class Programs:
   def __init__(self):
     self.compile_seconds = 0.0
 
-  def add(self, function, wrapper=jax.jit, small=False, **kwargs) -> Callable:
+  def add(self, function, wrapper=jax.jit, small=False, **kwargs) -> 'Program':
     """`wrapper(function)`, compiled once for each shape of its arguments.
 
     small: its operations are so short that a CPU's threads do not pay.
     """
-    wrapped, executables = wrapper(function, **kwargs), {}
+    return Program(self, wrapper(function, **kwargs), _options(small))
 
-    def call(*args):
-      leaves, tree = jax.tree.flatten(args)
-      key = tree, tuple((np.shape(a), a.dtype) for a in leaves)
-      if key not in executables:
-        start = time.perf_counter()
-        lowered = wrapped.lower(*args)
-        executables[key] = lowered.compile(compiler_options=_options(small))
-        self.compile_seconds += time.perf_counter() - start
-      return executables[key](*args)
 
-    return call
+class Program:
+  """A function of `Programs`."""
+
+  def __init__(self, programs: Programs, wrapped, options: dict[str, Any]):
+    self.programs, self.wrapped, self.options = programs, wrapped, options
+    self.executables: dict[Any, Any] = {}
+
+  def __call__(self, *args):
+    return self._compiled(*args)(*args)
+
+  def mib(self, *args) -> float:
+    """What a call holds beside its arguments, which may be shapes alone."""
+    found = self._compiled(*args).memory_analysis()
+    if found is None:  # Not every platform says.
+      return 0.0
+    return (found.temp_size_in_bytes + found.output_size_in_bytes) / 2**20
+
+  def _compiled(self, *args):
+    leaves, tree = jax.tree.flatten(args)
+    key = tree, tuple((np.shape(a), a.dtype) for a in leaves)
+    if key not in self.executables:
+      start = time.perf_counter()
+      lowered = self.wrapped.lower(*args)
+      self.executables[key] = lowered.compile(compiler_options=self.options)
+      self.programs.compile_seconds += time.perf_counter() - start
+    return self.executables[key]
 
 
 def _options(small: bool) -> dict[str, Any]:

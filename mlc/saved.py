@@ -58,8 +58,9 @@ def again(
     kept, given_NxL = given_lib.of_rows(given_L, rows.y, rows.mask)
     rows = jax.tree.map(lambda a: a[kept], rows)
     rows = rows._replace(mask=rows.mask * (given_NxL < 0))
-    # It is of all labels.
-    config.metrics = tuple(name for name in config.metrics if name != 'nll')
+    # They are of all labels, as if none were given.
+    of_all = {'nll', *outcomes.REGRETS}
+    config.metrics = tuple(m for m in config.metrics if m not in of_all)
   predictions = decoder(config, model)(
     variables, rows, config.decisions, fitted=fitted, given_NxL=given_NxL
   )

@@ -9,7 +9,15 @@ the last stage; it holds fixed what `train.optimizer.freeze` names.
 import contextlib
 import functools
 
-from mlc import build, checkpoint, convex, evaluate, logs, loop, parallel
+from mlc import (
+  build,
+  checkpoint,
+  convex,
+  logs,
+  loop,
+  parallel,
+  scoring,
+)
 
 
 def of(config):
@@ -41,12 +49,13 @@ def train(
     if stage.train.optimizer.name == 'convex':
       results.append(_solve(*common, within, log, progress, stop))
     else:
-      select = evaluate.selection(
+      select = scoring.selection(
         stage.train.select,
         model,
         data.split('valid'),
         build.infer(config.inference),
         batch_size=config.decode_batch,
+        memory_mib=config.decode_mib,
       )
       with checkpoint.Checkpoints(within / 'checkpoints') as saved:
         result = loop.fit(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mlc import decisions
-from mlc.decisions import choose, jaccards, sizes
+from mlc.decisions import choose, gfm, jaccards, sets, sizes
 from mlc.errors import InputError
 from mlc.posterior import Candidates, Marginals, Product, marginals, weights
 
@@ -126,6 +126,37 @@ def test_every_decision_is_the_best_of_all_answers(kind, num_labels):
   check()
   # specificity and npv tie where a label is on, or off, for certain.
   assert min(unique.values()) > 40, unique
+
+
+@pytest.mark.parametrize(
+  'rule, kind, module',
+  [
+    ('f1', 'complete', gfm),
+    ('f1', 'shared', gfm),
+    ('f1', 'product', gfm),
+    ('jaccard', 'product', jaccards),
+    ('precision', 'complete', sets),
+    ('markedness', 'product', sets),
+  ],
+)
+@pytest.mark.parametrize('extra', [1, -1])
+def test_a_label_too_many_or_too_few_is_caught(
+  rule, kind, module, extra, monkeypatch
+):
+  drawn = [_posterior(kind, 4, seed, False) for seed in range(8)]
+
+  def loss():
+    lost = []
+    for posterior, joint_BxU in drawn:
+      value_BxA = joint_BxU @ oracle.utility(rule, 4).T
+      at_B = oracle.index(np.asarray(getattr(decisions, rule)(posterior)))
+      lost.append(value_BxA.max(1) - value_BxA[np.arange(B), at_B])
+    return np.max(lost)
+
+  assert loss() < 2e-6
+  real = choose.top
+  monkeypatch.setattr(module, 'top', lambda score, k: real(score, k + extra))
+  assert loss() > 1e-3
 
 
 @pytest.mark.parametrize('shared', [True, False])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from mlc import build, evaluate
+from mlc import build, evaluate, scoring
 from mlc.errors import InputError
 from mlc.models import chain, independent, powerset
 
@@ -40,11 +40,16 @@ def test_fewer_rows_at_once_where_memory_is_short_and_the_same_answers(chains):
   cases, variables = chains
   rows = contract.dataset().split('test')
   calls = 'hamming', 'fbeta(beta=2.0)', 'ranking_loss'
-  wide = decoder(cases, batch_size=100)
-  # A posterior of 16 weights, nodes and unseen mass in two runs: 144 bytes.
-  tight = decoder(cases, batch_size=100, memory_mib=3.5 * 8 * 144 / 2**20)
-  assert tight._rows_at_once(variables, rows.x, None) == 3
-  assert wide._rows_at_once(variables, rows.x, None) == 100
+  wide = decoder(cases, batch_size=100, memory_mib=1000)
+  num_rows = len(rows.y)
+  assert wide._rows_at_once(variables, rows.x, None) == num_rows
+  keys = jax.random.split(jax.random.key(0), 2)
+  whole = wide.infer.mib(variables, jnp.asarray(rows.x), keys, None)
+  tight = decoder(cases, batch_size=100, memory_mib=whole / 3)
+  step = tight._rows_at_once(variables, rows.x, None)
+  assert 1 <= step < num_rows
+  part = tight.infer.mib(variables, jnp.asarray(rows.x[:step]), keys, None)
+  assert step == 1 or part <= whole / 3
   few, all_at_once = (d(variables, rows, calls) for d in (tight, wide))
   for call in calls:
     np.testing.assert_allclose(
@@ -57,9 +62,61 @@ def test_fewer_rows_at_once_where_memory_is_short_and_the_same_answers(chains):
 def test_a_row_is_never_refused_for_its_size(chains):
   cases, variables = chains
   rows = contract.dataset().split('test')
-  assert (
-    decoder(cases, memory_mib=1e-9)._rows_at_once(variables, rows.x, None) == 1
+  tight = decoder(cases, memory_mib=1e-9)
+  assert tight._rows_at_once(variables, rows.x, None) == 1
+
+
+@pytest.mark.parametrize('given', [(1, -1, 0, -1), (2, -1, -1, -1)])
+@pytest.mark.parametrize('call', ['exact', 'beam(width=16)'])
+def test_rules_decide_the_free_labels_alone(chains, given, call):
+  cases, variables = chains
+  rows = contract.dataset().split('test')
+  given_NxL = np.where(np.array(given) == 2, rows.y, given).astype(np.int8)
+  free = np.flatnonzero(given_NxL[0] < 0)
+  found = decoder(cases, call)(
+    variables, rows, ('f1', 'hamming', 'one_error'), given_NxL=given_NxL
   )
+  for run in range(2):
+    logp_UxN = np.stack(
+      [
+        cases[run].model.apply(
+          cases[run].variables, rows.x,
+          np.tile(y, (len(rows.y), 1)).astype(np.float32), method='log_prob',
+        )
+        for y in contract.SETS_UxL
+      ]
+    )  # fmt: skip
+    for n, given_L in enumerate(given_NxL):
+      fits = ((contract.SETS_UxL == given_L) | (given_L < 0)).all(1)
+      sets, p = contract.SETS_UxL[fits][:, free], np.exp(logp_UxN[fits, n])
+      p /= p.sum()
+      both = sets @ sets.T
+      size = sets.sum(1)
+      value = 2 * both / np.maximum(size[:, None] + size[None], 1)
+      value[(size[:, None] + size[None]) == 0] = 1
+      best = sets[np.argmax(value @ p)]
+      answer = found.answers['f1'][run, n]
+      np.testing.assert_array_equal(answer[free], best)
+      fixed = given_L >= 0
+      np.testing.assert_array_equal(answer[fixed], given_L[fixed])
+      top = found.answers['one_error'][run, n, free].argmax()
+      assert top == (p @ sets).argmax()
+
+
+def test_what_is_given_is_not_calibrated(heads):
+  cases, variables = heads
+  data = contract.dataset()
+  rows = data.split('test')
+  decode = decoder(cases)
+  fitted = decode.fit(variables, data.split('valid'), (), 'isotonic')
+  given_NxL = np.tile(np.array([1, 0, -1, -1], np.int8), (len(rows.y), 1))
+  found = decode(
+    variables, rows, ('hamming',), fitted=fitted, given_NxL=given_NxL
+  )
+  np.testing.assert_array_equal(found.marginals_KxNxL[..., 0], 1)
+  np.testing.assert_array_equal(found.marginals_KxNxL[..., 1], 0)
+  with pytest.raises(InputError, match='every label is given'):
+    decode(variables, rows, ('hamming',), given_NxL=np.abs(given_NxL))
 
 
 def test_platt_on_heads_reaches_every_decision_and_survives_saving(heads):
@@ -121,7 +178,7 @@ def test_label_sets_and_rankings_have_metrics_of_their_own(chains):
   names = 'hamming_loss', 'precision_at_1', 'nll', 'psp_at_2'
   found = decoder(cases)(variables, rows, ('hamming', 'one_error'))
   propensity_L = np.full(contract.L, 0.5, np.float32)
-  got = evaluate.scores(found, rows, names, propensity_L)
+  got = scoring.scores(found, rows, names, propensity_L)
   assert tuple(got['hamming']) == names
   assert tuple(got['one_error']) == names[1:]
   top_KxN = found.answers['one_error'].argmax(-1)
@@ -136,23 +193,28 @@ def test_metrics_by_parts_of_the_rows_are_those_of_all(chains, monkeypatch):
   rows = contract.dataset().split('test')
   names = 'macro_f1', 'macro_auroc', 'ece', 'nll', 'lrap'
   found = decoder(cases)(variables, rows, ('f1',))
-  whole = evaluate.scores(found, rows, names)['f1']
-  monkeypatch.setattr(evaluate, 'CELLS', 5 * 2 * contract.L)
-  parts = evaluate.scores(found, rows, names)['f1']
+  whole = scoring.scores(found, rows, names)['f1']
+  monkeypatch.setattr(scoring, 'CELLS', 5 * 2 * contract.L)
+  parts = scoring.scores(found, rows, names)['f1']
   for name in names:
     np.testing.assert_allclose(parts[name], whole[name], rtol=1e-5)
 
 
-def test_given_labels_without_a_candidate_are_told(heads):
+@pytest.mark.parametrize('call', ['exact', 'sampled_marginals(samples=20)'])
+def test_given_labels_without_a_candidate_are_told(heads, call):
   cases, variables = stacked(powerset.Model)
+  structure = dict(variables['structure'])
+  # No label set has the first label on.
+  structure['support'] = structure['support'].at[..., 0].set(0)
+  variables = variables | {'structure': structure}
   rows = contract.dataset().split('test')
-  support_UxL = np.asarray(variables['structure']['support'][0])
-  sets = {tuple(y) for y in support_UxL}
-  absent = next(y for y in map(tuple, contract.SETS_UxL) if y not in sets)
-  given_NxL = np.tile(np.array(absent, np.int8), (len(rows.y), 1))
+  given_NxL = np.tile(np.array([1, 0, -1, -1], np.int8), (len(rows.y), 1))
+  rule = ('hamming',)
   with pytest.raises(InputError, match='rows of a batch: no candidate has'):
-    decoder(cases)(variables, rows, ('hamming',), given_NxL=given_NxL)
+    decoder(cases, call)(variables, rows, rule, given_NxL=given_NxL)
   # Independent labels can be anything.
   cases, variables = heads
-  found = decoder(cases)(variables, rows, ('hamming',), given_NxL=given_NxL)
-  np.testing.assert_array_equal(found.answers['hamming'][0], given_NxL)
+  found = decoder(cases)(variables, rows, rule, given_NxL=given_NxL)
+  for label in (0, 1):
+    answer_KxN = found.answers['hamming'][..., label]
+    np.testing.assert_array_equal(answer_KxN, given_NxL[0, label])

@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 from sklearn import metrics as sk_metrics
 
-from mlc import build, checkpoint, evaluate, feed, loop, runs, train
+from mlc import build, checkpoint, evaluate, feed, loop, runs, scoring, train
 from mlc import data as data_lib
 from mlc.errors import InputError
 from mlc.models import chain, independent
@@ -302,7 +302,7 @@ def test_early_stopping_looks_at_the_metric_it_is_told(model):
   data = contract.dataset()
   valid = data.split('valid')
   infer = build.infer('exact')
-  select = evaluate.selection(
+  select = scoring.selection(
     'subset_accuracy', model, valid, infer, batch_size=5
   )
   result = loop.fit(
@@ -333,9 +333,9 @@ def test_metrics_to_select_by_are_checked(model):
     ('micro_f1(decision="f2")', 'unknown decision'),
   ):
     with pytest.raises(InputError, match=message):
-      evaluate.selection(call, model, valid, build.infer('exact'), batch_size=5)
+      scoring.selection(call, model, valid, build.infer('exact'), batch_size=5)
   assert (
-    evaluate.selection('loss', model, valid, build.infer('exact'), batch_size=5)
+    scoring.selection('loss', model, valid, build.infer('exact'), batch_size=5)
     is None
   )
 

@@ -15,7 +15,6 @@ TARGETS = {
   'specificity': 'example_specificity',
   'informedness': 'example_informedness',
   'markedness': 'example_markedness',
-  'threshold': 'macro_f1',
   'scut': 'macro_f1',
   'global_cut': 'micro_f1',
   'rcut': 'example_f1',
@@ -30,7 +29,7 @@ DEGENERATE = {
   'npv': 'all labels',
   'specificity': 'the empty set',
 }
-PLUG_IN = ('threshold', 'scut', 'global_cut', 'rcut')
+PLUG_IN = ('scut', 'global_cut', 'rcut')
 HEURISTIC = ('lrap',)
 
 
@@ -41,7 +40,7 @@ def target(decision: str) -> str | None:
   """
   name, options = calls.parse(decision, 'decision')
   if name == 'fbeta':
-    return f'example_fbeta(beta={options.get("beta", 1.0)})'
+    return f'example_fbeta(beta={float(options.get("beta", 1.0))})'
   return TARGETS.get(name)
 
 

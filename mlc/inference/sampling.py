@@ -70,7 +70,9 @@ def sampled_marginals(
   """
   _check(model, samples)
   given_BxL = steps.check_given(given_BxL, model, x)
-  _, p_BxL = _running_mean(model, variables, x, key, samples, given_BxL)
+  total_B, p_BxL = _running_mean(model, variables, x, key, samples, given_BxL)
+  # No draw has the given labels: they have no marginals.
+  p_BxL = jnp.where(jnp.isneginf(total_B)[:, None], jnp.nan, p_BxL)
   return Marginals(jnp.minimum(p_BxL, 1))
 
 
