@@ -1,0 +1,80 @@
+"""What is wrong with a config is said before anything is trained."""
+
+import dataclasses
+
+import contract
+import numpy as np
+import pytest
+
+from configs import chain_linear, independent
+from mlc import build, experiment, metrics
+from mlc.decisions import targets
+from mlc.errors import InputError
+
+
+def config(**changes):
+  made = independent.get_config('contract')
+  made.rules = 'none'
+  made.train.batch_size = 12
+  for key, value in changes.items():
+    made[key] = value
+  return made
+
+
+def test_every_target_is_a_metric_of_a_decision():
+  known = build.decisions()
+  for rule, metric in targets.TARGETS.items():
+    assert rule in known
+    metrics.named(metric)
+  for rule in (*targets.PLUG_IN, *targets.DEGENERATE, *targets.HEURISTIC):
+    assert rule in known
+  assert targets.target('fbeta(beta=2)') == 'example_fbeta(beta=2.0)'
+
+
+@pytest.mark.parametrize(
+  'select', ['macro_f1', 'micro_f1', 'example_f1', 'lrap', 'ece', 'nll']
+)
+def test_all_kinds_of_metrics_can_be_selected_by(select):
+  made = config()
+  made.train.select = select
+  experiment.check(made, contract.dataset())
+
+
+@pytest.mark.parametrize(
+  'changes, message',
+  [
+    ({'decisions': ('f1', 'f1')}, 'give one or more, each once'),
+    ({'decisions': ('cost_cut(false_positive=-1)',)}, 'false_positive'),
+    ({'decisions': ("fbeta(beta='a')",)}, 'give a number, as in beta=1.0'),
+    ({'decisions': ('fbeta(beta=(1,2))',)}, 'give a number, as in beta=1.0'),
+    ({'decisions': ('abstain(cost=(1,2))',)}, 'cost'),
+    ({'decode_mib': 0}, 'decode_mib 0: give MiB'),
+    ({'metrics': ('precision_at_0',)}, 'precision_at'),
+    ({'metrics': ('brier(x=1)',)}, 'unknown option'),
+    ({'metrics': ('unseen',)}, 'it stands beside nll'),
+    ({'metrics': ('psp_at_3', 'macro_f2')}, 'macro_f2'),
+    ({'inference': "epsilon(epsilon='a')"}, 'give a number'),
+    ({'inference': 'beam(width=0)'}, 'give a width of 1 or more'),
+    ({'inference': 'mean_field'}, 'mean_field'),
+  ],
+)
+def test_it_is_one_line_in_no_time(changes, message):
+  with pytest.raises(InputError, match=message) as error:
+    experiment.check(config(**changes), contract.dataset())
+  assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+  'changes', [{'decisions': ('rcut',)}, {'calibration': 'platt'}]
+)
+def test_what_is_fitted_on_validation_rows_needs_some(changes):
+  data = contract.dataset()
+  none = data.splits | {'valid': np.zeros(0, int)}
+  bare = dataclasses.replace(data, splits=none)
+  made = chain_linear.get_config('contract')
+  made.decisions = ('hamming',)
+  experiment.check(made, bare)
+  for key, value in changes.items():
+    made[key] = value
+  with pytest.raises(InputError, match='no validation rows, which thresholds'):
+    experiment.check(made, bare)
