@@ -74,3 +74,30 @@ def marginals(posterior: Posterior) -> jax.Array:
     # Weights may sum to 1 + 1e-7; a probability may not.
     return jnp.minimum(mix(weights(posterior), posterior.y_BxSxL), 1)
   return posterior.p_BxL
+
+
+def side_by_side(y_SxL: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """An order_S in which equal label sets are neighbours, the first one first.
+
+  And new_S, in that order: True where no set before is the same. Memory SxL:
+  comparing all pairs would need SxS.
+  """
+  S, L = y_SxL.shape
+  # 32 labels make a word; one stable sort for each word.
+  y_SxWx32 = jnp.pad(y_SxL > 0.5, ((0, 0), (0, -L % 32))).reshape(S, -1, 32)
+  bit_32 = jnp.uint32(1) << jnp.arange(32, dtype=jnp.uint32)
+  word_WxS = jnp.where(y_SxWx32, bit_32[None, None], 0).sum(-1).T
+
+  def refine(order_S, word_S):
+    return order_S[jnp.argsort(word_S[order_S], stable=True)], None
+
+  order_S, _ = jax.lax.scan(refine, jnp.arange(S), word_WxS)
+  word_WxS = word_WxS[:, order_S]
+  new_S = (word_WxS[:, 1:] != word_WxS[:, :-1]).any(0)
+  return order_S, jnp.pad(new_S, (1, 0), constant_values=True)
+
+
+def first_of_each(y_SxL: jax.Array) -> jax.Array:
+  """S: True where no label set before is the same."""
+  order_S, new_S = side_by_side(y_SxL)
+  return jnp.zeros_like(new_S).at[order_S].set(new_S)

@@ -130,7 +130,7 @@ def test_copies_are_told_from_label_sets_that_differ_anywhere(labels):
   expected_S = np.zeros(24, bool)
   expected_S[np.unique(y_SxL, axis=0, return_index=True)[1]] = True
   np.testing.assert_array_equal(
-    sampling.first_of_each(jnp.asarray(y_SxL)), expected_S
+    posterior_lib.first_of_each(jnp.asarray(y_SxL)), expected_S
   )
 
 

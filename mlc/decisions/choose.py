@@ -7,7 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from mlc.errors import InputError
-from mlc.posterior import Candidates, Marginals, Posterior, Product
+from mlc.posterior import (
+  Candidates,
+  Marginals,
+  Posterior,
+  Product,
+  side_by_side,
+)
 
 Joint = Candidates | Product
 
@@ -45,20 +51,8 @@ def first_best(value_BxS: jax.Array) -> jax.Array:
 
 def pool(w_S: jax.Array, y_SxL: jax.Array) -> jax.Array:
   """Weight of each candidate's label set, summed over its copies."""
-  S, L = y_SxL.shape
-  # Sorting puts copies side by side in memory SxL; comparing all pairs would
-  # need SxS. 32 labels make a word; one stable sort a word.
-  y_SxL = jnp.pad(y_SxL, ((0, 0), (0, -L % 32))).reshape(S, -1, 32)
-  bit_32 = jnp.uint32(1) << jnp.arange(32, dtype=jnp.uint32)
-  word_WxS = jnp.where(y_SxL, bit_32[None, None], 0).sum(-1).T
-
-  def refine(order_S, word_S):
-    return order_S[jnp.argsort(word_S[order_S], stable=True)], None
-
-  order_S, _ = jax.lax.scan(refine, jnp.arange(S), word_WxS)
-  word_WxS = word_WxS[:, order_S]
-  new_S = (word_WxS != jnp.roll(word_WxS, 1, axis=1)).any(0)
-  group_S = jnp.cumsum(new_S.at[0].set(False))
+  order_S, new_S = side_by_side(y_SxL)
+  group_S = jnp.cumsum(new_S) - 1
   sum_S = jnp.zeros_like(w_S).at[group_S].add(w_S[order_S])
   return jnp.zeros_like(w_S).at[order_S].set(sum_S[group_S])
 

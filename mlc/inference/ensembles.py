@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from mlc.models import base
-from mlc.posterior import Candidates
+from mlc.posterior import Candidates, first_of_each
 
 
 def union(model, variables, x, infer) -> Candidates:
@@ -32,12 +32,10 @@ def pool(model, variables, x, found) -> Candidates:
     in_axes=1,
     out_axes=1,
   )
-  signs_BxSxL = 2.0 * y_BxSxL - 1
-  same_BxSxS = (
-    jnp.einsum('bsl,btl->bst', signs_BxSxL, signs_BxSxL) == model.num_labels
-  )
-  repeated_BxS = jnp.tril(same_BxSxS & live_BxS[:, None], -1).any(-1)
-  logw_BxS = jnp.where(live_BxS & ~repeated_BxS, log_prob(y_BxSxL), -jnp.inf)
+  # An empty slot of a member hides no label set that is live.
+  marked_BxSxT = jnp.concatenate([y_BxSxL, live_BxS[..., None]], axis=-1)
+  first_BxS = jax.vmap(first_of_each)(marked_BxSxT)
+  logw_BxS = jnp.where(live_BxS & first_BxS, log_prob(y_BxSxL), -jnp.inf)
   logw_BxS, order_BxS = jax.lax.top_k(logw_BxS, logw_BxS.shape[1])
   # What the ensemble has and no member found, each member has not found.
   unseen_B = found.unseen_B.mean(0)

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 
 from mlc.errors import InputError
-from mlc.inference import enumeration, steps
+from mlc.inference import ensembles, enumeration, steps
 from mlc.models import base
-from mlc.posterior import Candidates, Marginals, mix
+from mlc.posterior import Candidates, Marginals, first_of_each, mix
 
 CHUNK = 16  # Draws that `sampled_marginals` holds at once.
 
@@ -57,7 +57,9 @@ def monte_carlo(
     logp_BxS = log_prob(draws.y_BxSxL)
   first_BxS = jax.vmap(first_of_each)(draws.y_BxSxL)
   logw_BxS = jnp.where(first_BxS, logp_BxS, -jnp.inf)
-  return Candidates(draws.y_BxSxL, logw_BxS, nodes_B, unseen(logw_BxS))
+  return Candidates(
+    draws.y_BxSxL, logw_BxS, nodes_B, ensembles.unseen(logw_BxS)
+  )
 
 
 def sampled_marginals(
@@ -87,11 +89,6 @@ class Draws(NamedTuple):
 def row_keys(key, batch: int):
   """A key for each row, whatever the number of rows."""
   return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(batch))
-
-
-def unseen(logw_BxS):
-  """What distinct label sets of these log p leave of 1 -> B."""
-  return jnp.maximum(1 - jnp.exp(logw_BxS).sum(-1), 0)
 
 
 def _check(model, samples):
@@ -254,25 +251,3 @@ def _from_support(model, variables, x, samples, given_BxL):
     )
 
   return draw
-
-
-def first_of_each(y_SxL):
-  """S: True where no label set before is the same."""
-  S, L = y_SxL.shape
-  # Sorted, copies are side by side: memory SxL, where pairs would need SxS.
-  # One stable sort for each word of 32 labels.
-  y_SxWx32 = jnp.pad(y_SxL, ((0, 0), (0, -L % 32))).reshape(S, -1, 32)
-  bit_32 = jnp.arange(32, dtype=jnp.uint32)
-  word_WxS = (y_SxWx32.astype(jnp.uint32) << bit_32[None, None]).sum(-1).T
-
-  def refine(order_S, word_S):
-    return order_S[jnp.argsort(word_S[order_S], stable=True)], None
-
-  order_S, _ = jax.lax.scan(refine, jnp.arange(S), word_WxS)
-  word_WxS = word_WxS[:, order_S]
-  new_S = (word_WxS[:, 1:] != word_WxS[:, :-1]).any(0)
-  return (
-    jnp.zeros(S, bool)
-    .at[order_S]
-    .set(jnp.pad(new_S, (1, 0), constant_values=True))
-  )

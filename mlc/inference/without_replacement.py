@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from mlc.errors import InputError
-from mlc.inference import enumeration, sampling, steps
+from mlc.inference import ensembles, enumeration, sampling, steps
 from mlc.models import base
 from mlc.posterior import Candidates
 
@@ -57,7 +57,7 @@ def _of_support(model, variables, x, key_B, samples, given_BxL) -> Candidates:
   return Candidates(
     found.y_BxSxL[0][index_BxS],
     _weigh(logp_BxS, logp_BxS, threshold_Bx1),
-    unseen_B=sampling.unseen(logp_BxS),
+    unseen_B=ensembles.unseen(logp_BxS),
   )
 
 
@@ -128,7 +128,7 @@ def _stochastic_beam(
     y_BxSxL,
     _weigh(logp_BxS, logq_BxS, perturbed_BxS[:, -1:]),
     jnp.full(batch, nodes),
-    sampling.unseen(logp_BxS),
+    ensembles.unseen(logp_BxS),
   )
 
 
