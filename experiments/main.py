@@ -157,7 +157,7 @@ def table(config, rows: dict) -> None:
   found = outcomes_lib.merged(outcomes, pool=view != 'regret')
   if not found.records:
     raise InputError(f'no row stayed finite: {" ".join(found.notes)}')
-  title = f'{config.seeds} seeds, test rows'
+  title = f'{config.seeds} seed{"s" * (config.seeds > 1)}, test rows'
   if len(sets) == 1:
     title = f'{next(iter(sets.values())).name}: {title}'
   notes = (*OF_SEEDS, *found.notes) if view == 'table' else found.notes
