@@ -60,6 +60,8 @@ def test_unknown_names_and_options_list_the_nearest():
     build.model({'name': 'chain'}, {'name': 'MPL'}, 3)
   with pytest.raises(InputError, match="unknown decision 'hammin'.*hamming"):
     build.decision('hammin')
+  with pytest.raises(InputError, match="unknown decision 'pcutt'.*pcut"):
+    build.decision('pcutt')
 
 
 def test_an_encoder_without_units_is_refused():

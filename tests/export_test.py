@@ -102,7 +102,9 @@ def deciding(form):
     return {
       'answers': answers,
       'lrap': metrics.lrap(p_BxL, y_BxL, mask_BxL),
-      'of_answers': metrics.decision_metrics(answers['f1'], y_BxL, mask_BxL),
+      'of_answers': metrics.measure(
+        metrics.KINDS['answer'], answers['f1'], y_BxL, mask_BxL
+      ),
     }
 
   y_BxL, mask_BxL = np.float32(y_BxSxL[:, 0]), np.float32(y_BxSxL[:, 1])

@@ -24,15 +24,16 @@ _f1_cuts = jax.jit(thresholds._f1_cuts)
 _answer = jax.jit(thresholds.answer)
 
 
+RULES = 'scut', 'global_cut', 'rcut', 'pcut', 'cost_cut'
+
+
 def _rule(name):
-  return functools.partial(thresholds.fit(name), **OPTIONS.get(name, {}))
+  return functools.partial(getattr(thresholds, name), **OPTIONS.get(name, {}))
 
 
 @jax.jit
 def _all(p_NxL, y_NxL, mask_NxL):
-  return {
-    name: _rule(name)(p_NxL, y_NxL, mask_NxL) for name in thresholds.RULES
-  }
+  return {name: _rule(name)(p_NxL, y_NxL, mask_NxL) for name in RULES}
 
 
 def _draw(seed, levels, density, observed):
@@ -221,7 +222,7 @@ def test_neighbouring_floats_are_still_divided():
 @pytest.mark.parametrize('lowest', [0.0, -3.0, 0.25])
 def test_the_answer_yes_to_all_is_among_the_cuts(lowest, name):
   p_NxL = jnp.array([[lowest], [0.5], [0.9]])
-  cut = thresholds.fit(name)(p_NxL, jnp.ones((3, 1)), jnp.ones((3, 1)))
+  cut = getattr(thresholds, name)(p_NxL, jnp.ones((3, 1)), jnp.ones((3, 1)))
   assert thresholds.answer(cut, p_NxL).all()
 
 
@@ -229,7 +230,7 @@ def test_the_answer_yes_to_all_is_among_the_cuts(lowest, name):
 @pytest.mark.parametrize('highest', [0.6, 1.0, 7.0])
 def test_the_answer_no_to_all_is_among_the_cuts(highest, name):
   p_NxL = jnp.array([[0.55], [0.5], [highest]])
-  cut = thresholds.fit(name)(p_NxL, jnp.zeros((3, 1)), jnp.ones((3, 1)))
+  cut = getattr(thresholds, name)(p_NxL, jnp.zeros((3, 1)), jnp.ones((3, 1)))
   assert not thresholds.answer(cut, p_NxL).any()
 
 
@@ -254,7 +255,6 @@ def test_the_global_cut_of_an_exact_model_finds_the_best_of_the_population():
 def test_bad_input_is_told_in_one_line():
   args = np.full((2, 3), 0.5, np.float32), np.ones((2, 3)), np.ones((2, 3))
   for name, options, says in (
-    ('pcutt', {}, "unknown threshold rule 'pcutt'; did you mean: pcut"),
     ('cost_cut', {'false_positive': (1, 2)}, '2 numbers .* of 3 labels'),
     ('cost_cut', {'false_negative': -1}, 'false_negative -1.0: give a number'),
     ('cost_cut', {'false_positive': float('nan')}, 'false_positive nan'),
@@ -265,7 +265,7 @@ def test_bad_input_is_told_in_one_line():
     ),
   ):
     with pytest.raises(InputError, match=says) as error:
-      thresholds.fit(name)(*args, **options)
+      getattr(thresholds, name)(*args, **options)
     assert '\n' not in str(error.value)
 
 

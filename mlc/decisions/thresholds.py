@@ -14,14 +14,13 @@ cut of true marginals it is consistent (Koyejo, Natarajan, Ravikumar, Dhillon,
 NIPS 2015, Theorem 2).
 """
 
-from collections.abc import Callable
 import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from mlc.errors import InputError, nearest
+from mlc.errors import InputError
 
 
 class Cut(NamedTuple):
@@ -40,13 +39,6 @@ def answer(cut: Cut, p_BxL: jax.Array) -> jax.Array:
   place_BxL = jnp.argsort(order_BxL, axis=-1)
   above_BxL = p_BxL > cut.t_L[None]
   return (above_BxL & (place_BxL < cut.k)).astype(jnp.int8)
-
-
-def fit(name: str) -> Callable[..., Cut]:
-  """The rule of that name; InputError for another name."""
-  if name not in RULES:
-    raise nearest(name, RULES, 'threshold rule')
-  return RULES[name]
 
 
 def scut(p_NxL, y_NxL, mask_NxL, *, least: int = 3) -> Cut:
@@ -165,9 +157,6 @@ def _costs(name, cost, num_labels) -> list[float]:
     if not 0 <= c < math.inf:
       raise InputError(f'cost_cut: {name} {c}: give a number of 0 or more')
   return costs
-
-
-RULES = {f.__name__: f for f in (scut, global_cut, rcut, pcut, cost_cut)}
 
 
 def _f1_cuts(p_NxL, y_NxL, mask_NxL) -> jax.Array:

@@ -148,15 +148,6 @@ def names() -> tuple[str, ...]:
   return (*_PLAIN, *_MADE)
 
 
-# What `decision_metrics` measures.
-OF_ANSWERS = hamming_loss, subset_accuracy, example_f1, micro_f1, macro_f1
-
-
-def decision_metrics(yhat_NxL, y_NxL, mask_NxL) -> dict[str, jax.Array]:
-  """The metrics OF_ANSWERS, by name."""
-  return measure(OF_ANSWERS, yhat_NxL, y_NxL, mask_NxL)
-
-
 def measure(
   chosen: Iterable[Metric], *prediction_and_truth
 ) -> dict[str, jax.Array]:
