@@ -30,6 +30,19 @@ class Dropout(nn.Module):
     return jnp.where(keep, h / (1 - dropped / 2**16), 0)
 
 
+def orthogonal(key, shape, dtype=jnp.float32):
+  """A random orthogonal matrix, the initializer of recurrent kernels.
+
+  One matrix at a time under `vmap`: two QR decompositions of many matrices wait
+  for each other for ever where the CPU has few threads (jaxlib 0.10.2).
+  """
+
+  def draw(key):
+    return nn.initializers.orthogonal()(key, shape, dtype)
+
+  return jax.custom_batching.sequential_vmap(draw)(key)
+
+
 class Tokens(NamedTuple):
   """What an encoder knows of parts of x; mask: True where there is a token."""
 
@@ -153,21 +166,30 @@ class Block(nn.Module):
   def step(self, h_BxH, cache, step):
     """One token, looking at the tokens up to it -> (h_BxH, cache).
 
-    cache: (keys, values) of all T tokens, each BxTxNxH/N, N heads.
+    cache: (keys, values) of all T tokens, each BxNxTxH, N heads of H: what one
+    head reads is together, which is five times as fast on a CPU as BxTxNxH.
     """
-    h_Bx1xH = self.norm_attention(h_BxH)[:, None]
-    keys, values = cache
-    keys = keys.at[:, step].set(self.key(h_Bx1xH)[:, 0])
-    values = values.at[:, step].set(self.value(h_Bx1xH)[:, 0])
-    seen_T = jnp.arange(keys.shape[1]) <= step
-    mixed = jax.nn.dot_product_attention(
-      self.query(h_Bx1xH), keys, values, mask=seen_T[None, None, None]
+    h = self.norm_attention(h_BxH)
+    keys_BxNxTxH, values_BxNxTxH = cache
+    keys_BxNxTxH = keys_BxNxTxH.at[:, :, step].set(self.key(h))
+    values_BxNxTxH = values_BxNxTxH.at[:, :, step].set(self.value(h))
+    query_BxNxH = self.query(h) / np.sqrt(self.width // self.heads)
+    logits_BxNxT = jnp.einsum(
+      'bnh,bnth->bnt',
+      query_BxNxH,
+      keys_BxNxTxH,
+      preferred_element_type=jnp.float32,
     )
-    return self._mlp(h_BxH + self.out(mixed)[:, 0]), (keys, values)
+    later_T = jnp.arange(logits_BxNxT.shape[-1]) > step
+    logits_BxNxT = jnp.where(later_T[None, None], -jnp.inf, logits_BxNxT)
+    weight_BxNxT = jax.nn.softmax(logits_BxNxT).astype(h.dtype)
+    mixed_BxNxH = jnp.einsum('bnt,bnth->bnh', weight_BxNxT, values_BxNxTxH)
+    cache = keys_BxNxTxH, values_BxNxTxH
+    return self._mlp(h_BxH + self.out(mixed_BxNxH)), cache
 
   def empty_cache(self, h_BxH, tokens: int):
     """Of the dtype of h, the input of the first step."""
-    shape = (len(h_BxH), tokens, self.heads, self.width // self.heads)
+    shape = (len(h_BxH), self.heads, tokens, self.width // self.heads)
     return (jnp.zeros(shape, h_BxH.dtype),) * 2
 
 

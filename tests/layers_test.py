@@ -39,3 +39,18 @@ def test_dropout_differs_by_key_and_keeps_the_type():
   h = jnp.ones((50, 7), jnp.bfloat16)
   assert dropped(0.5, h).dtype == jnp.bfloat16
   assert (dropped(0.5, h) != dropped(0.5, h, seed=1)).any()
+
+
+def test_orthogonal_draws_one_matrix_at_a_time_and_the_same():
+  keys = jax.random.split(jax.random.key(0), 6)
+  draw = jax.vmap(lambda key: layers.orthogonal(key, (5, 5)))
+  many = draw(keys)
+  for key, found in zip(keys, many, strict=True):
+    np.testing.assert_allclose(found @ found.T, np.eye(5), atol=1e-6)
+    expected = jax.nn.initializers.orthogonal()(key, (5, 5))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+  # A decomposition of all six at once may wait for ever.
+  text = jax.jit(draw).lower(keys).as_text()
+  calls = [line for line in text.splitlines() if 'geqrf' in line]
+  assert calls
+  assert all('tensor<6x5x5' not in line for line in calls)

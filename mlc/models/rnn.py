@@ -32,7 +32,7 @@ class Model(base.Autoregressive):
     )
     self.context = nn.Dense(self.width)
     self.first_state = nn.Dense(self.width)
-    self.cell = nn.GRUCell(self.width)
+    self.cell = nn.GRUCell(self.width, recurrent_kernel_init=layers.orthogonal)
     self.readout = layers.Readout(self.num_labels)
 
   def logits(self, h, y_BxL):

@@ -45,7 +45,9 @@ class Model(base.Sequence):
     # END is read by no step that counts: its place is that of the start.
     self.embedding = nn.Embed(num_values, self.width)
     self.first_state = nn.Dense(self.width)
-    self.recurrent = cells[self.cell](self.width)
+    self.recurrent = cells[self.cell](
+      self.width, recurrent_kernel_init=layers.orthogonal
+    )
     self.token = nn.Dense(self.width)
     if self.attention:
       self.key, self.query = nn.Dense(self.width), nn.Dense(self.width)
