@@ -175,20 +175,22 @@ def _search(model, variables, x, width, given_BxL, choose):
       a.reshape(batch, -1)
       for a in (order_BxSxV, held_BxSxV, live_BxSxV, total_BxSxV)
     )
-    _, index_BxSV = jax.lax.top_k(order_BxSV, width * num_values)
-    held_BxSV, live_BxSV, total_BxSV = (
-      jnp.take_along_axis(a, index_BxSV, axis=1)
+    _, index_BxS = jax.lax.top_k(order_BxSV, width)
+    held_BxS, live_BxS, logw_BxS = (
+      jnp.take_along_axis(a, index_BxS, axis=1)
       for a in (held_BxSV, live_BxSV, total_BxSV)
     )
-    held_BxS, live_BxS = held_BxSV[:, :width], live_BxSV[:, :width]
-    left_BxSV = ~held_BxSV.at[:, width:].set(False)
-    unseen_B += jnp.where(left_BxSV, jnp.exp(total_BxSV), 0).sum(-1)
-    logw_BxS = jnp.where(held_BxS, total_BxSV[:, :width], -jnp.inf)
-    index_BxS = index_BxSV[:, :width]
-    parent_BxS, value_BxS = index_BxS // num_values, index_BxS % num_values
-    carry = jax.tree.map(
-      lambda a: jax.vmap(lambda a, parent_S: a[parent_S])(a, parent_BxS), carry
+    logw_BxS = jnp.where(held_BxS, logw_BxS, -jnp.inf)
+    stays_BxSV = jax.vmap(lambda a_SV, index_S: a_SV.at[index_S].set(True))(
+      jnp.zeros(held_BxSV.shape, bool), index_BxS
     )
+    stays_BxSV &= held_BxSV
+    unseen_B += jnp.where(stays_BxSV, 0, jnp.exp(total_BxSV)).sum(-1)
+    parent_BxS, value_BxS = index_BxS // num_values, index_BxS % num_values
+    if width > 1:
+      carry = jax.tree.map(
+        lambda a: jax.vmap(lambda a_S, i_S: a_S[i_S])(a, parent_BxS), carry
+      )
     state = carry, value_BxS, logw_BxS, live_BxS, unseen_B
     return state, _Path(logw_BxS, held_BxS, live_BxS, parent_BxS, value_BxS)
 
