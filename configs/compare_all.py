@@ -3,7 +3,7 @@
 Every model has the same MLP below it, whose width and dropout are chosen by the
 model's own validation loss (those that do not answer by their likelihood: by
 the example-F1 of validation answers), as are learning rate and weight decay:
-GRID, the same for all, two dozen trials; then five seeds of the setting chosen.
+TRIALS settings drawn from GRID, the same for all; then five seeds of the best.
 Linear models choose C instead, and first levels keep their own settings. A
 model is judged on each metric by the decision that is made for it, where its
 posterior allows one, and stands beside the best of other libraries (in
@@ -39,8 +39,9 @@ GRID = (
   ('encoder.widths', ((64,), (256,))),
   ('encoder.dropout', (0.3, 0.6)),
   ('train.optimizer.lr', (1e-3, 3e-3, 1e-2)),
-  ('train.optimizer.weight_decay', (1e-3, 1e-1)),
+  ('train.optimizer.weight_decay', (1e-2, 1.0)),
 )
+TRIALS = 12
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # C of linear models.
 PEERS = pathlib.Path(__file__).parent.parent / 'experiments/published/peers.csv'
 
@@ -63,5 +64,5 @@ def get_config(models: str = ','.join(MODELS)):
       row.train.optimizer.strengths = STRENGTHS
       continue
     row.encoder = {'name': 'MLP', 'widths': (256,), 'dropout': 0.5}
-    row.tune = GRID
+    row.tune, row.trials = GRID, TRIALS
   return config

@@ -16,6 +16,7 @@ def get_config(data: str = 'yeast') -> ml_collections.ConfigDict:
   # What validation rows choose from, before seeds are trained: pairs of a key
   # and its values, (('train.optimizer.lr', (1e-3, 1e-2)),).
   config.tune = ()
+  config.trials = 0  # Settings drawn from that grid; 0: all of them.
   config.seeds = 5  # Runs, trained together as one program.
   config.model = ml_collections.ConfigDict({'name': 'independent'})
   config.encoder = ml_collections.ConfigDict(

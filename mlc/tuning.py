@@ -1,16 +1,20 @@
 """Settings chosen by validation rows, from a grid, before seeds are trained.
 
 `config.tune` has pairs of a key of the config, such as 'train.optimizer.lr',
-and the values to try. All combinations are tried with one run each; those that
-differ in numbers of the optimizer alone are trained as one program. All runs
-have the same seed.
+and the values to try. All combinations are tried with one run each, or
+`config.trials` of them, drawn at random (Bergstra & Bengio, JMLR 2012) and the
+same for every model with that grid; those that differ in numbers of the
+optimizer alone are trained as one program. All runs have the same seed.
 """
 
+import collections
 import itertools
 import json
 import math
 import pathlib
 import shutil
+
+import numpy as np
 
 from mlc import build, optimizer, parallel, run_folder, session, stages, stats
 from mlc.errors import InputError
@@ -21,7 +25,7 @@ _SIDE_BY_SIDE = tuple(f'train.optimizer.{key}' for key in optimizer.OF_RUNS)
 
 # What validation scores would not be comparable across, or are of the data.
 _NOT_TUNED = {
-  *('name', 'seeds', 'tune', 'metrics', 'decisions', 'calibration'),
+  *('name', 'seeds', 'tune', 'trials', 'metrics', 'decisions', 'calibration'),
   *('train.select', 'train.patience', *build.OF_DATA),
 }
 
@@ -53,6 +57,11 @@ def check(config) -> list:
       )
     if not isinstance(values, tuple | list) or not values:
       raise InputError(f'tune: {key}={values!r}: give a tuple of values')
+  if config.trials < 0:
+    raise InputError(
+      f'trials={config.trials} of {config.name}: give how many settings of the'
+      ' grid to try, or 0 for all'
+    )
   if grid and not config.train.patience:
     raise InputError(
       f'tune on {config.name} with train.patience=0: give a patience, so that'
@@ -163,15 +172,20 @@ def _grid(config) -> dict:
 def _programs(config) -> list[dict]:
   """Settings of each program; what is side by side as tuples of all runs."""
   grid = _grid(config)
-  apart = {key: grid[key] for key in grid if key not in _SIDE_BY_SIDE}
-  beside = {key: grid[key] for key in grid if key in _SIDE_BY_SIDE}
   if not grid:
     return []
-  runs = list(itertools.product(*beside.values()))
-  columns = dict(zip(beside, zip(*runs, strict=True), strict=True))
+  trials = list(itertools.product(*grid.values()))
+  if config.trials:
+    drawn = np.random.default_rng(0).permutation(len(trials))[: config.trials]
+    trials = [trials[number] for number in sorted(drawn)]
+  programs = collections.defaultdict(list)
+  for values in trials:
+    settings = dict(zip(grid, values, strict=True))
+    beside = {key: settings.pop(key) for key in _SIDE_BY_SIDE if key in grid}
+    programs[repr(settings)].append((settings, beside))
   return [
-    dict(zip(apart, values, strict=True)) | columns
-    for values in itertools.product(*apart.values())
+    runs[0][0] | {key: tuple(own[key] for _, own in runs) for key in runs[0][1]}
+    for runs in programs.values()
   ]
 
 

@@ -76,6 +76,18 @@ def test_every_combination_is_tried_and_the_best_is_chosen(tuned):
   assert json.loads((folder / 'tuning.json').read_text())['trials']
 
 
+def test_some_settings_are_drawn_from_the_grid(tmp_path):
+  drawn = config(trials=3)
+  experiment.check(drawn, contract.dataset())
+  _, report = tuning.chosen(
+    drawn, contract.dataset(), tmp_path, None, lambda: False
+  )
+  tried = [tuple(trial['settings'].values()) for trial in report['trials']]
+  assert len(set(tried)) == 3
+  assert set(tried) < set(itertools.product(*(found for _, found in GRID)))
+  assert all('valid_loss' in trial for trial in report['trials'])
+
+
 def test_a_score_is_that_of_the_setting_trained_alone(tuned, tmp_path):
   _, _, report = tuned
   # The first trial of a program has seed 0, as a run alone.
@@ -105,6 +117,7 @@ def test_what_was_tried_is_not_tried_again(tuned, monkeypatch):
     ({'tune': (('model.depth', (1, 2)),)}, 'has no key model.depth'),
     ({'tune': (('encoder.dropout', 0.5),)}, 'give a tuple of values'),
     ({'train': {'patience': 0}}, 'give a patience'),
+    ({'trials': -1}, 'how many settings'),
     ({'tune': (('train.optimizer.lr', (1e-3, -1.0)),)}, 'above 0'),
     ({'tune': (('train.patience', (0, 10)),)}, 'are compared by'),
     ({'tune': (('train.loss', ('likelihood', 'focal')),)}, 'are compared by'),
