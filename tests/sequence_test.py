@@ -181,6 +181,15 @@ def test_many_labels_are_not_cut_to_a_byte():
   assert (np.asarray(found.y_BxSxL).sum(-1) <= 6).all()
 
 
+def test_nodes_are_prefixes_and_ends_once_each(ordered):
+  # Seven sets beside the empty prefix; an END after all but the whole set.
+  found = run(inference.beam, ordered, width=2**L)
+  np.testing.assert_array_equal(found.nodes_B, 1 + 7 + 7)
+  exhaustive = run(inference.epsilon, ordered, epsilon=1e-6)
+  searched = run(inference.best_first, ordered)
+  np.testing.assert_array_equal(exhaustive.nodes_B, searched.nodes_B)
+
+
 def test_what_follows_the_end_is_no_label(ordered):
   values = np.array([[1, L, 0], [L, 2, 2], [0, 1, L]])
   np.testing.assert_array_equal(

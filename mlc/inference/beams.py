@@ -49,7 +49,7 @@ def beam(
     return total_BxSxV, live_BxSxV, live_BxSxV
 
   path, unseen_B = _search(model, variables, x, width, given_BxL, choose)
-  nodes_B = 1 + path.held_TxBxS.sum((0, 2))
+  nodes_B = 1 + path.node_TxBxS.sum((0, 2))
   slot_BxS = jnp.broadcast_to(
     jnp.arange(width)[None], path.logw_TxBxS.shape[1:]
   )
@@ -143,11 +143,12 @@ def _epsilon(model, variables, x, least, given_BxL):
 class _Path(NamedTuple):
   """The prefixes held at each length: where each came from, with what value.
 
-  held: there is one in the slot. live: it survived on its own probability.
+  node: there is one in the slot, which did not end before. live: it survived
+  on its own probability.
   """
 
   logw_TxBxS: jax.Array
-  held_TxBxS: jax.Array
+  node_TxBxS: jax.Array
   live_TxBxS: jax.Array
   parent_TxBxS: jax.Array
   value_TxBxS: jax.Array
@@ -187,12 +188,15 @@ def _search(model, variables, x, width, given_BxL, choose):
     stays_BxSV &= held_BxSV
     unseen_B += jnp.where(stays_BxSV, 0, jnp.exp(total_BxSV)).sum(-1)
     parent_BxS, value_BxS = index_BxS // num_values, index_BxS % num_values
+    ended_BxS = model.apply(variables, prev_BxS, step, method='ended')
+    ended_BxS = jnp.take_along_axis(ended_BxS, parent_BxS, axis=1)
+    node_BxS = held_BxS & ~ended_BxS
     if width > 1:
       carry = jax.tree.map(
         lambda a: jax.vmap(lambda a_S, i_S: a_S[i_S])(a, parent_BxS), carry
       )
     state = carry, value_BxS, logw_BxS, live_BxS, unseen_B
-    return state, _Path(logw_BxS, held_BxS, live_BxS, parent_BxS, value_BxS)
+    return state, _Path(logw_BxS, node_BxS, live_BxS, parent_BxS, value_BxS)
 
   # One live prefix, the empty one; the other slots have weight zero.
   live_BxS = jnp.zeros((batch, width), bool).at[:, 0].set(True)
@@ -239,5 +243,5 @@ def _explored(path, answer_TxB):
   before_TxBxS = slots_1x1xS <= answer_TxB[..., None]
   before_TxBxS &= path.logw_TxBxS == logw_1xBx1
   popped_TxBxS = (path.logw_TxBxS > logw_1xBx1) | before_TxBxS
-  popped_TxBxS &= path.live_TxBxS
-  return 1 + jnp.where(found_1xBx1, popped_TxBxS, path.held_TxBxS).sum((0, 2))
+  popped_TxBxS &= path.live_TxBxS & path.node_TxBxS
+  return 1 + jnp.where(found_1xBx1, popped_TxBxS, path.node_TxBxS).sum((0, 2))
