@@ -92,6 +92,7 @@ def row(about: dict) -> str:
     f'  {ours["nodes"] / ours["seconds"]:.3g} nodes/s'
     if ours.get('nodes')
     else '',
+    f'decode {ours["decode"]:.3f}' if ours.get('decode') else '',
   ]
   return ''.join(cells).rstrip()
 

@@ -58,6 +58,11 @@ def check(model, config) -> None:
       " links look at the true labels, in one order: take feeding='teacher'"
       ' and agnostic=False'
     )
+  if getattr(model, 'bag', False):
+    raise InputError(
+      'convex on a mixture with bag=True: it solves for all rows, each once:'
+      " take bag=False, or train.optimizer.name='lbfgs'"
+    )
   calls.check(config.optimizer, OPTIONS, 'train.optimizer.name=convex')
   for key, only in FIXED.items():
     if config.get(key, only) != only:

@@ -2,14 +2,19 @@
 
 import functools
 import importlib
+import pathlib
 
 import contract
+import numpy as np
 import pytest
 
-from mlc import build
+from mlc import build, experiment
+from mlc import data as data_lib
 from mlc.models import base
 
 NAMES = contract.model_names()
+CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
+PAPERS = sorted(file.stem for file in CONFIGS.glob('papers/*.py'))
 # What models of each capability must do.
 ALL = (
   contract.check_capability,
@@ -80,3 +85,13 @@ def test_every_model_has_a_config_of_its_name():
     config = importlib.import_module(f'configs.{name}').get_config()
     built = build.model(config.model, config.encoder, num_labels=3)
     assert type(built).__module__ == f'mlc.models.{name}'
+
+
+@pytest.mark.parametrize('name', PAPERS)
+def test_the_setting_of_a_paper_can_be_trained(name):
+  rng = np.random.default_rng(0)
+  data = data_lib.from_arrays(
+    rng.normal(size=(300, 20)), rng.random((300, 10)) < 0.3
+  )
+  config = importlib.import_module(f'configs.papers.{name}').get_config()
+  experiment.check(config, data)

@@ -442,6 +442,11 @@ def test_errors_name_what_is_wrong(data):
     convex.fit(linear, data, config(l2=0.0), [0])
   with pytest.raises(InputError, match="unknown criterion 'briar'.*brier"):
     convex.fit(linear, data, config(criterion='briar'), [0])
+  bags = build.model(
+    {'name': 'mixture', 'bag': True, 'member': CHAIN}, LINEAR, L
+  )
+  with pytest.raises(InputError, match='convex on a mixture with bag=True'):
+    convex.fit(bags, data, config(), [0])
   marginal = build.model(CHAIN | {'missing': 'marginal'}, LINEAR, L)
   with pytest.raises(InputError, match="convex with missing='marginal'"):
     convex.fit(marginal, data, config(), [0])

@@ -1,5 +1,6 @@
 """Mean ranks over data sets, what tells them apart, and best peers beside."""
 
+import io
 import itertools
 import math
 
@@ -94,6 +95,9 @@ def test_mean_ranks_leave_out_a_model_that_is_not_on_all_sets():
   text = view.markdown()
   assert '| model1 ' in text and 'Friedman p = ' in text
   assert view.figure().axes[0].get_title(loc='left') == 'Hamming loss'
+  file = io.StringIO()
+  view.print(file)
+  assert '*1.0' in file.getvalue()
 
 
 def test_peers_stand_beside_and_are_not_ranked(tmp_path):

@@ -47,12 +47,14 @@ class SideBySide(NamedTuple):
 class Took(NamedTuple):
   """Returned by what is timed, if it knows its own seconds better.
 
-  nodes: how many were explored, if they are counted.
+  nodes: how many were explored, if they are counted. decode: seconds of the
+  decoding that came after, where `seconds` are of training.
   """
 
   seconds: float
   compile_seconds: float
   nodes: float = 0.0
+  decode: float = 0.0
 
 
 def names() -> list[str]:

@@ -54,8 +54,8 @@ def rows(num_labels: int, kind: str):
   )
 
 
-def ours(name: str, num_labels: int, what: str):
-  """Two epochs, or a batch decoded; nan where the model refuses."""
+def ours(name: str, num_labels: int):
+  """Two epochs, then a batch decoded; nan where the model refuses."""
   parallel.dispatch_in_turn()  # As all the commands do.
   config = importlib.import_module(f'configs.{name}').get_config()
   config.encoder = {'name': 'MLP', 'widths': (64,), 'dropout': 0.5}
@@ -66,16 +66,18 @@ def ours(name: str, num_labels: int, what: str):
     model = build.model(config.model, config.encoder, num_labels)
     data = rows(num_labels, getattr(model, 'kind', 'multi-label'))
     result = loop.fit(model, data, config.train, [0])
-    if what == 'train step':
-      took = result.train_seconds / (2 * STEPS), result.compile_seconds
-    else:
-      took = _decode(model, config, data, result.variables)
+    decode, compiling = _decode(model, config, data, result.variables)
+    took = Took(
+      result.train_seconds / (2 * STEPS),
+      result.compile_seconds + compiling,
+      decode=decode,
+    )
   except InputError as error:
     print(f'{name}, L = {num_labels}: {error}', file=sys.stderr)
-    took = math.nan, 0.0
+    took = Took(math.nan, 0.0, decode=math.nan)
 
   def run():
-    return Took(*took)
+    return took
 
   return run
 
@@ -92,10 +94,10 @@ def _decode(model, config, data, variables):
   return decode.seconds['infer'], found.compile_seconds
 
 
-POINTS = tuple(itertools.product(MODELS, SIZES, WHAT))
+POINTS = tuple(itertools.product(MODELS, SIZES))
 CASES = tuple(
-  Case(f'{name}, {what}, L = {size}', functools.partial(ours, name, size, what))
-  for name, size, what in POINTS
+  Case(f'{name}, L = {size}', functools.partial(ours, name, size))
+  for name, size in POINTS
 )
 
 
@@ -110,27 +112,22 @@ def exponent(sizes, seconds) -> float:
 
 def finish(results, folder) -> None:
   """Prints one line a model; into the folder goes models.md."""
-  points = {
-    f'{name}, {what}, L = {size}': (name, what, size)
-    for name, size, what in POINTS
-  }
-  found = {
-    points[result['case']]: result['ours']['seconds'] for result in results
-  }
-  mib = {points[result['case']]: result['ours']['mib'] for result in results}
+  points = {f'{name}, L = {size}': (name, size) for name, size in POINTS}
+  found = {points[result['case']]: result['ours'] for result in results}
   heads = [
     'model',
     *(f'{what} {size}' for what in WHAT for size in (*SIZES, 'L^')),
     f'MiB at {SIZES[-1]}',
   ]
   lines = ['| ' + ' | '.join(heads) + ' |', '| --- ' + '| ---: ' * 9 + '|']
-  for name in dict.fromkeys(name for name, _, _ in found):
+  for name in dict.fromkeys(name for name, _ in found):
+    of_sizes = [found.get((name, size), {}) for size in SIZES]
     cells = [name]
-    for what in WHAT:
-      seconds = [found.get((name, what, size), math.nan) for size in SIZES]
+    for what in ('seconds', 'decode'):
+      seconds = [took.get(what, math.nan) for took in of_sizes]
       cells += [_shown(1e3 * s) for s in seconds]
       cells.append(_shown(exponent(SIZES, seconds), 2))
-    cells.append(_shown(mib.get((name, WHAT[0], SIZES[-1]), math.nan), 0))
+    cells.append(_shown(of_sizes[-1].get('mib', math.nan), 0))
     lines.append('| ' + ' | '.join(cells) + ' |')
   text = '\n'.join(lines) + '\n'
   print(text)

@@ -88,11 +88,11 @@ class Model(base.Scorer):
 
   def scores(self, x):
     log_prob_BxMxS = self._log_probs(self.encode(x))
+    bits_SxK = jnp.asarray(self.bits_SxK, jnp.float32)
     if self.votes == 'majority':
-      best_BxM = log_prob_BxMxS.argmax(-1)
-      vote_BxMxK = self.bits_SxK[best_BxM].astype(jnp.float32)
+      vote_BxMxK = bits_SxK[log_prob_BxMxS.argmax(-1)]
     else:
-      vote_BxMxK = jnp.exp(log_prob_BxMxS) @ self.bits_SxK.astype(jnp.float32)
+      vote_BxMxK = jnp.exp(log_prob_BxMxS) @ bits_SxK
     labels_MK = self.subsets_MxK.reshape(-1)
     vote_BxMK = vote_BxMxK.reshape(len(vote_BxMxK), -1)
     sums_BxL = jnp.zeros((len(vote_BxMxK), self.num_labels))

@@ -255,7 +255,8 @@ def _rich(grid: Grid, sep: str, plain: bool) -> rich.table.Table:
     for text, best in line.texts:
       text = text.replace(' ± ', sep)
       text = text.replace(' (', '\n(') if narrow else text
-      texts.append(Text('*' * (best and plain) + text, 'bold' if best else ''))
+      mark = '*' if best and plain else ''
+      texts.append(Text(mark + text, 'bold' if best else ''))
     table.add_row(*map(Text, stack([*names, last])), *texts)
     above = line.names
   return table
