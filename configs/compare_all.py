@@ -58,8 +58,10 @@ def get_config(models: str = ','.join(MODELS)):
     row = config[name]
     row.metrics = (
       *('hamming_loss', 'subset_accuracy', 'example_f1'),
-      *('macro_f1', 'lrap', 'nll', 'parameters'),
+      *('micro_f1', 'macro_f1', 'lrap', 'nll', 'parameters'),
     )
+    if 'scut' in row.decisions:
+      row.decisions = (*row.decisions, 'global_cut')
     if row.train.optimizer.name == 'convex':
       row.train.optimizer.strengths = STRENGTHS
       continue
