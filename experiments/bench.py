@@ -113,29 +113,35 @@ def main(_):
   ]
   if not chosen:
     raise InputError(f'no case of {suite} has {only!r} in its name')
-  lines, results = [HEADER], []
-  print(HEADER, flush=True)
-  for number, case in chosen:
-    results.append(result(number, case))
-    lines.append(row(results[-1]))
-    print(lines[-1], flush=True)
   folder = None
   if main_lib.WORKDIR.value:
     folder = pathlib.Path(main_lib.WORKDIR.value)
     folder.mkdir(parents=True, exist_ok=True)
-    run_folder.write_jsonl(folder / f'{suite}.jsonl', results)
-    run_folder.atomic_write(folder / f'{suite}.txt', '\n'.join(lines) + '\n')
     about = run_folder.metadata([]) | {
       'cores': os.cpu_count(),
       'threads': THREADS.value,
       'peers': versions(),
     }
-    run_folder.atomic_write(
-      folder / f'{suite}_metadata.json', json.dumps(about, indent=2)
-    )
+    run_folder.write_json(folder / f'{suite}_metadata.json', about)
+  lines, results, failed = [HEADER], [], []
+  print(HEADER, flush=True)
+  for number, case in chosen:
+    try:
+      results.append(result(number, case))
+    except InputError as error:  # The others may be measured.
+      failed.append(str(error))
+      continue
+    lines.append(row(results[-1]))
+    print(lines[-1], flush=True)
+    if folder:
+      run_folder.write_jsonl(folder / f'{suite}.jsonl', results)
+      text = '\n'.join(lines) + '\n'
+      run_folder.atomic_write(folder / f'{suite}.txt', text)
   finish = getattr(suites.load(suite), 'finish', None)
-  if finish:
+  if finish and results:
     finish(results, folder)
+  if failed:
+    raise InputError(f'not measured: {"; ".join(failed)}')
 
 
 if __name__ == '__main__':

@@ -6,10 +6,13 @@ python -m experiments.compare --config=configs/compare.py --workdir=runs/compare
 --results the tables of view `ranks` are put into that file too.
 """
 
+import json
+import os
 import pathlib
 import re
 
 from experiments import main as main_lib
+from experiments import studies
 from mlc import run_folder
 from mlc.errors import InputError
 from mlc.tables import study_view
@@ -39,14 +42,22 @@ def main(_):
     raise InputError('--results takes the tables of view ranks: set view=ranks')
   view = main_lib.table(config, rows_of(config))
   if view and main_lib.RESULTS.value:
-    path = pathlib.Path(main_lib.RESULTS.value)
-    text = path.read_text('utf-8') if path.exists() else ''
-    name = config.get('name', 'comparison')
-    blocks = {'all': view.markdown()}
-    text = study_view.merged(
-      text, name, config.get('about', ''), blocks, blocks
-    )
-    run_folder.atomic_write(path, text)
+    _keep(view, config, pathlib.Path(main_lib.RESULTS.value))
+
+
+def _keep(view, config, path) -> None:
+  """Puts the tables into the file `path`, and their picture beside it."""
+  name = config.get('name', 'comparison')
+  about = json.loads(
+    (pathlib.Path(str(main_lib.WORKDIR.value)) / 'metadata.json').read_text('utf-8')
+  )
+  made = f'{studies.code_of(about)}, {os.cpu_count()} CPU cores.'
+  picture = path.with_name(f'{name}.png')
+  blocks = {'all': study_view.compared(view, made, picture.name)}
+  text = path.read_text('utf-8') if path.exists() else ''
+  text = study_view.merged(text, name, config.get('about', ''), blocks, blocks)
+  run_folder.atomic_write(picture, view.png(dpi=90))
+  run_folder.atomic_write(path, text)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """The benchmark: its two sides are one model, and its numbers are right."""
 
 import json
+import math
 import time
 
 import jax
@@ -9,7 +10,14 @@ import numpy as np
 import pytest
 
 from experiments import bench, suites
-from experiments.suites import Case, SideBySide, Took, inference, training
+from experiments.suites import (
+  Case,
+  SideBySide,
+  Took,
+  inference,
+  models,
+  training,
+)
 from mlc import build, convex, decisions
 from mlc import data as data_lib
 from mlc import inference as methods
@@ -106,11 +114,31 @@ def test_timed_inference_counts_the_test_rows_nodes(mlc_data):
 
 
 def test_every_suite_is_found_and_names_its_cases_apart():
-  suites_here = {'convex', 'data', 'growth', 'inference', 'training'}
+  suites_here = {
+    *('convex', 'data', 'growth', 'inference', 'models', 'training')
+  }
   assert suites_here <= set(suites.names())
   for suite in suites_here:
     names = [(c.name, c.peer_name) for c in suites.cases(suite)]
     assert len(set(names)) == len(names)
+
+
+def test_how_models_grow_is_in_their_table(tmp_path):
+  results = [
+    {
+      'case': f'chain, L = {size}',
+      'ours': {'seconds': 1e-6 * size**2, 'decode': 1e-5 * size, 'mib': 300.0},
+    }
+    for size in models.SIZES
+  ]
+  refused = {'seconds': math.nan, 'decode': math.nan, 'mib': 200.0}
+  results.append({'case': 'ising, L = 983', 'ours': refused})
+  models.finish(results, tmp_path)
+  lines = (tmp_path / 'models.md').read_text().splitlines()
+  chain, ising = ([c.strip() for c in line.split('|')] for line in lines[2:])
+  assert chain[1:6] == ['chain', '0.2', '25.3', '966.3', '2.00']
+  assert chain[9:11] == ['1.00', '300']
+  assert ising[1:11] == ['ising', *['–'] * 8, '200']
 
 
 def flat(params):

@@ -76,16 +76,20 @@ def ours(
   return found, kept
 
 
-def made_by(kept: dict) -> str:
-  """Commit, versions, date and seconds, in one sentence."""
-  about = kept['about']
+def code_of(about: dict) -> str:
+  """Commit, versions and date of what `run_folder.metadata` says."""
   commit = (about['commit'] or 'unknown')[:7]
   changed = ' with changes' if about['dirty'] else ''
   versions = ', '.join(
     f'{name} {about["versions"][name]}' for name in ('jax', 'flax', 'numpy')
   )
+  return f'Commit {commit}{changed}, {versions}, {about["time"][:10]}'
+
+
+def made_by(kept: dict) -> str:
+  """Commit, versions, date and seconds, in one sentence."""
   seconds, compiling = kept['seconds'], kept['compile_seconds']
   return (
-    f'Commit {commit}{changed}, {versions}, {about["time"][:10]}: {seconds:.0f}'
-    f' s and {compiling:.0f} s of compilation on {kept["cores"]} CPU cores.'
+    f'{code_of(kept["about"])}: {seconds:.0f} s and {compiling:.0f} s of'
+    f' compilation on {kept["cores"]} CPU cores.'
   )

@@ -89,9 +89,12 @@ def _decode(model, config, data, variables):
     call = 'exact' if model.independent else 'greedy'
   decode = evaluate.Decoder(model, build.infer(call), batch_size=BATCH)
   variables = jax.tree.map(jnp.asarray, variables)
+  keys, x = jax.random.split(jax.random.key(0), 1), data.split('test').x
+  # Nothing but inference: a pseudo-likelihood takes a pass for each label.
   for _ in range(2):
-    found = decode(variables, data.split('test'))
-  return decode.seconds['infer'], found.compile_seconds
+    decode.seconds['infer'] = 0.0
+    decode.run_infer(variables, x, keys, None)
+  return decode.seconds['infer'], decode.programs.compile_seconds
 
 
 POINTS = tuple(itertools.product(MODELS, SIZES))

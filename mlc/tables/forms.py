@@ -102,10 +102,10 @@ class View:
       ]
     return '\n'.join([*lines, ''])
 
-  def png(self) -> bytes:
+  def png(self, dpi: int = 200) -> bytes:
     """The figure as a file."""
     file = io.BytesIO()
-    self.figure().savefig(file, format='png', dpi=200)
+    self.figure().savefig(file, format='png', dpi=dpi)
     return file.getvalue()
 
   def print(

@@ -7,7 +7,7 @@ import io
 import re
 
 from mlc.stats import mean_std
-from mlc.tables import forms, study
+from mlc.tables import forms, ranks, study
 
 HEADS = 'method', 'metric', 'verdict'
 TITLES = 'ours', 'published', 'difference', 'tolerance'
@@ -131,6 +131,12 @@ def block(
     title = f'{len(others)} published numbers that are no targets'
     parts.append(f'<details><summary>{title}</summary>\n\n{body}\n\n</details>')
   return '\n\n'.join(parts) + '\n'
+
+
+def compared(view: ranks.Ranks, made: str, picture: str) -> str:
+  """The Markdown of a comparison; picture: the file beside RESULTS.md."""
+  text = _below(dataclasses.replace(view, title='').markdown())
+  return f'{view.title}. {made}\n\n![{view.stem}]({picture})\n\n{text}\n'
 
 
 def _alone(values: Mapping[tuple[str, str], Sequence[float]], digits) -> str:
