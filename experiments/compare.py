@@ -48,9 +48,8 @@ def main(_):
 def _keep(view, config, path) -> None:
   """Puts the tables into the file `path`, and their picture beside it."""
   name = config.get('name', 'comparison')
-  about = json.loads(
-    (pathlib.Path(str(main_lib.WORKDIR.value)) / 'metadata.json').read_text('utf-8')
-  )
+  folder = pathlib.Path(str(main_lib.WORKDIR.value))
+  about = json.loads((folder / 'metadata.json').read_text('utf-8'))
   made = f'{studies.code_of(about)}, {os.cpu_count()} CPU cores.'
   picture = path.with_name(f'{name}.png')
   blocks = {'all': study_view.compared(view, made, picture.name)}
