@@ -72,6 +72,18 @@ def test_plain_lines_are_seconds_apart_but_every_start_is_told(clock, stream):
   assert '\x1b' not in stream.getvalue()
 
 
+def test_next_to_nothing_done_tells_no_time_left(clock, stream):
+  with logs.Progress(10_000, stream, clock=clock) as bar:
+    bar.start('chain')
+    bar.skip(5000, 'tuned before')
+    clock.now = 10.0
+    bar.advance(1, 'epoch 31/100')
+  assert stream.getvalue().splitlines()[2:] == [
+    '[ 50%] chain: epoch 31/100 (10 s)',
+    '[100%] done in 10 s',
+  ]
+
+
 def test_what_is_skipped_does_not_shorten_the_time_left(clock, stream):
   with logs.Progress(100, stream, clock=clock) as bar:
     bar.start('chain')
