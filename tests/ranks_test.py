@@ -3,6 +3,7 @@
 import io
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy import stats as scipy_stats
 from experiments import compare as compare_main
 from mlc import stats
 from mlc.errors import InputError
-from mlc.tables import ranks
+from mlc.tables import ranks, study_view
 from mlc.tables.report import Record
 
 # Nemenyi's q at .05 for 2, 3, ... models: Demsar (JMLR 2006), Table 5(a).
@@ -115,6 +116,14 @@ def test_peers_stand_beside_and_are_not_ranked(tmp_path):
   assert view.values['hamming_loss']['a']['model0'].best
   view.write(tmp_path)
   assert (tmp_path / 'ranks.png').stat().st_size > 10_000
+
+
+def test_a_comparison_is_a_section_of_the_results():
+  text = study_view.compared(ranks.build(records()), 'Commit 1.', 'all.png')
+  assert '![ranks](all.png)' in text and '\n#### Mean ranks\n' in text
+  # Headings above are those of the file.
+  assert not [line for line in text.splitlines() if re.match('#{1,3} ', line)]
+  assert 'Commit 1.' in text.splitlines()[0]
 
 
 def test_no_records_is_one_line():
