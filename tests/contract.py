@@ -504,6 +504,12 @@ def descend(model, batch, steps=400, data=None) -> Case:
     adam |= {'lr': 0.003, 'schedule': 'cosine'}
     steps *= 2
   config = ml_collections.ConfigDict(adam | {'weight_decay': 0.0})
+  variables = stepped(model, config, batch, steps, data)
+  return Case(model, variables, batch.x, batch.y_BxL)
+
+
+def stepped(model, config, batch, steps, data=None):
+  """The variables after `steps` of the optimizer `config` on one batch."""
   tx = optimizer.make(config, steps)
   state, _ = start(model, data=data, tx=tx)
   objective = train.likelihood(model)
@@ -513,7 +519,7 @@ def descend(model, batch, steps=400, data=None) -> Case:
       lambda state, _: step(state, batch), state, length=steps
     )[0]
   )
-  return Case(model, run(state).variables, batch.x, batch.y_BxL)
+  return run(state).variables
 
 
 def check_overfit(model):

@@ -1,14 +1,12 @@
 """A model after some steps of Adam on all training rows of a data set."""
 
-import functools
-
 import contract
-import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
 from mlc import data as data_lib
-from mlc import optimizer, train
+from mlc import train
 
 
 def three_parts(x, y, rows: int):
@@ -26,14 +24,7 @@ def descend(model, data, steps: int, lr: float = 0.02) -> contract.Case:
   config = ml_collections.ConfigDict(
     {'name': 'adamw', 'lr': lr, 'schedule': 'constant', 'weight_decay': 0.0}
   )
-  tx = optimizer.make(config, steps)
-  state, batch = contract.start(model, data=data, tx=tx)
-  objective = train.likelihood(model)
-  step = functools.partial(train.train_step, objective=objective, tx=tx)
-  run = jax.jit(
-    lambda state: jax.lax.scan(
-      lambda state, _: step(state, batch), state, length=steps
-    )[0]
-  )
+  batch = train.Batch(*map(jnp.asarray, data.split('train')))
+  variables = contract.stepped(model, config, batch, steps, data)
   test = data.split('test')
-  return contract.Case(model, run(state).variables, test.x, test.y)
+  return contract.Case(model, variables, test.x, test.y)

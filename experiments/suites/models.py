@@ -23,6 +23,7 @@ from mlc import build, evaluate, loop, parallel, run_folder
 from mlc import data as data_lib
 from mlc.errors import InputError
 import mlc.models
+from mlc.models import base
 
 BATCH, STEPS, FEATURES = 64, 16, 100
 SIZES = (14, 159, 983)
@@ -84,7 +85,7 @@ def ours(name: str, num_labels: int):
 def _decode(model, config, data, variables):
   """(seconds, compilation) of 64 rows, the second time."""
   call = config.inference
-  of_steps = model.capability == 'steps' or config.model.name == 'mixture'
+  of_steps = model.capability == 'steps' or isinstance(model, base.Ensemble)
   if call == 'exact' and of_steps and data.num_labels > 20:
     call = 'exact' if model.independent else 'greedy'
   decode = evaluate.Decoder(model, build.infer(call), batch_size=BATCH)
