@@ -126,8 +126,9 @@ class Progress:
     part = min(self.done / self.total, 1.0) if self.total else 1.0
     left = ''
     worked = self.done - self.skipped
-    # Too little to tell from, where nearly all was done before.
-    if worked > 0 and worked >= self.done / 100 and part < 1:
+    # Too little to tell from, where nearly all was done before; of a length
+    # that is not known, every part is 0.
+    if worked > 0 and worked >= self.done / 100 and 0 < part < 1:
       seconds = elapsed * (self.total - self.done) / worked
       left = f'about {duration(seconds)} left'
     if self.bar:
