@@ -50,8 +50,6 @@ PEERS = pathlib.Path(__file__).parent.parent / 'experiments/published/peers.csv'
 def get_config(models: str = ','.join(MODELS)):
   """models: names of configs, separated by commas."""
   config = compare.get_config(models)
-  config.name = 'compare_all'
-  config.about = str(__doc__)
   config.view = 'ranks'
   config.peers = str(PEERS)
   config.data = 'mulan/emotions,mulan/scene,mulan/yeast'

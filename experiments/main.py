@@ -53,8 +53,8 @@ PROFILE = flags.DEFINE_bool('profile', False, 'Trace into WORKDIR/profile.')
 RESULTS = flags.DEFINE_string(
   'results',
   '',
-  'Its file, in place of experiments/RESULTS.md; of a comparison'
-  ' in view ranks: the file to put it into.',
+  'Its file, in place of experiments/RESULTS.md; of a comparison the file to'
+  ' put it into.',
 )
 ONLY = flags.DEFINE_string('only', '', 'Of a bench or study, cases or a set.')
 COORDINATOR = flags.DEFINE_string(

@@ -55,6 +55,34 @@ def test_table_has_every_row_and_no_noise(finished):
   assert (workdir / 'table.png').read_bytes()[:4] == b'\x89PNG'
 
 
+def test_tables_of_two_configs_are_sections_of_one_file(finished, tmp_path):
+  workdir, done = finished
+  file = tmp_path / 'kept' / 'README.md'
+  first = compare(
+    workdir, '--config.seeds=2', '--config.epochs=2', f'--results={file}'
+  )
+  assert first.returncode == 0, first.stderr
+  assert first.stdout.splitlines()[:-1] == done.stdout.splitlines()[:-1]
+  second = run(
+    'compare',
+    '--config=configs/decision_matrix.py:independent_linear',
+    f'--workdir={tmp_path / "run"}',
+    f'--results={file}',
+    '--config.seeds=1',
+  )
+  assert second.returncode == 0, second.stderr
+  text = file.read_text()
+  heads = [line for line in text.splitlines() if line.startswith('## ')]
+  assert heads == ['## compare', '## decision_matrix']
+  assert 'All models on one data set, in one table.' in text
+  for name in ('compare', 'decision_matrix'):
+    assert f']({name}.png)' in text
+    assert file.with_name(f'{name}.png').read_bytes()[:4] == b'\x89PNG'
+  with (workdir / 'table.md').open() as table:
+    rows = [line for line in table if line.startswith('| powerset')]
+  assert len(rows) == 4 and all(row in text for row in rows)
+
+
 def test_predictions_score_what_the_table_says(finished):
   workdir, _ = finished
   from mlc import data

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 import math
 import re
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from configs import compare as compare_config
 from experiments import compare as compare_main
 from mlc import stats
 from mlc.errors import InputError
@@ -126,15 +128,31 @@ def test_a_comparison_is_a_section_of_the_results():
   assert 'Commit 1.' in text.splitlines()[0]
 
 
+def test_chosen_settings_are_told_for_each_set(tmp_path):
+  config = compare_config.get_config('independent,chain')
+  config.view, config.data = 'ranks', 'a,b'
+  rows = compare_main.rows_of(config)
+  assert compare_main.chosen(rows, tmp_path) is None
+  for data, rate in (('a', 0.1), ('b', 0.02)):
+    chosen = {'encoder.widths': [64], 'train.optimizer.lr': rate}
+    (tmp_path / data / 'chain').mkdir(parents=True)
+    file = tmp_path / data / 'chain' / 'tuning.json'
+    file.write_text(json.dumps({'trials': [], 'chosen': chosen}))
+  grid = compare_main.chosen(rows, tmp_path)
+  view = ranks.build(records())
+  text = study_view.compared(view, 'Commit 1.', 'all.png', grid)
+  assert '#### Settings chosen: widths / lr\n' in text
+  assert re.search(r'\| chain +\| +64 / 0.1 \| +64 / 0.02 \|', text)
+  assert '| independent' not in text
+
+
 def test_no_records_is_one_line():
   with pytest.raises(InputError, match='no records'):
     ranks.build([])
 
 
 def test_a_row_is_run_on_every_data_set_that_is_named():
-  from configs import compare
-
-  config = compare.get_config('independent,chain')
+  config = compare_config.get_config('independent,chain')
   config.data = 'mulan/emotions, world/one_flip(num_labels=4, num_rows=90)'
   rows = compare_main.rows_of(config)
   worlds = 'world/one_flip(num_labels=4, num_rows=90)'

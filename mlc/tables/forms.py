@@ -78,7 +78,7 @@ class View:
     parts = [f'# {self.title}\n'] if self.title else []
     for grid in self.grids():
       parts += [f'## {grid.title}\n'] if grid.title else []
-      parts.append(_markdown(grid))
+      parts.append(markdown(grid))
     notes = [f'- {note}' for note in self.notes('in bold')]
     return '\n'.join([*parts, *notes, ''])
 
@@ -144,7 +144,8 @@ class View:
       run_folder.atomic_write(path, content)
 
 
-def _markdown(grid: Grid) -> str:
+def markdown(grid: Grid) -> str:
+  """A GitHub table, without the grid's title."""
   lines = [[*grid.heads, *grid.titles]]
   for line in grid.lines:
     texts = [f'**{t}**' if best else t for t, best in line.texts]

@@ -7,7 +7,7 @@ import io
 import re
 
 from mlc.stats import mean_std
-from mlc.tables import forms, ranks, study
+from mlc.tables import forms, study
 
 HEADS = 'method', 'metric', 'verdict'
 TITLES = 'ours', 'published', 'difference', 'tolerance'
@@ -133,10 +133,16 @@ def block(
   return '\n\n'.join(parts) + '\n'
 
 
-def compared(view: ranks.Ranks, made: str, picture: str) -> str:
-  """The Markdown of a comparison; picture: the file beside RESULTS.md."""
-  text = _below(dataclasses.replace(view, title='').markdown())
-  return f'{view.title}. {made}\n\n![{view.stem}]({picture})\n\n{text}\n'
+def compared(
+  view: forms.View, made: str, picture: str, last: forms.Grid | None = None
+) -> str:
+  """The Markdown of a comparison; picture: the file beside it; last: a grid."""
+  head, text = f'{view.title}. {made}', view.markdown()
+  text = _below(text.removeprefix(f'# {view.title}\n').strip())
+  parts = [head, f'![{view.stem}]({picture})', text]
+  if last:
+    parts.append(f'#### {last.title}\n\n{forms.markdown(last)}')
+  return '\n\n'.join(parts) + '\n'
 
 
 def _alone(values: Mapping[tuple[str, str], Sequence[float]], digits) -> str:
