@@ -154,10 +154,12 @@ def table(config, rows: dict):
   first = parallel.is_first()
   about = None
   if first:
-    _open(folder, _whole(config), OVERWRITE.value)
+    if '' not in rows:
+      _open(folder, _whole(config), _of_tables(config))
     for name, (row, _) in rows.items():
-      if name:
-        _open(folder / name, row, overwrite=False)
+      again = _open(folder / name, row, experiment.after_training(row))
+      if again:
+        print(f'{folder / name} is judged again: {again}', file=sys.stderr)
     if not all(run_folder.finished(folder / name) for name in rows):
       checksums = {
         f'{key[0]}, data_seed {key[1]}': data.checksum
@@ -226,9 +228,20 @@ def _outcome(progress, name, row, data, stop, num_rows):
     return outcomes_lib.Outcome([], [f'{row.name}, left out: {error}'])
 
 
-def _open(folder, config, overwrite):
+def _open(folder, config, free) -> str:
+  """Opens the folder of a run; which keys differ from what it was run with."""
   as_dict = json.loads(config.to_json_best_effort())
-  run_folder.open_run(folder, as_dict, overwrite)
+  return ', '.join(run_folder.open_run(folder, as_dict, OVERWRITE.value, free))
+
+
+def _of_tables(config) -> list[str]:
+  """Keys of a comparison that no training has looked at."""
+  of_rows = [
+    f'{name}.{key}'
+    for name in config.models
+    for key in experiment.after_training(config[name])
+  ]
+  return ['view', 'peers', *of_rows]
 
 
 def _whole(config):

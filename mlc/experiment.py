@@ -35,6 +35,14 @@ from mlc.errors import InputError, nearest
 from mlc.tables.report import Record
 
 
+def after_training(config) -> tuple[str, ...]:
+  """Keys of `config` that training does not look at: they may change later."""
+  judged = 'decisions', 'metrics', 'calibration', 'rules'
+  if any(stage.train.select != 'loss' for _, stage in stages.of(config)):
+    return judged  # It is stopped by its answers.
+  return *judged, 'inference', 'decode_batch', 'decode_mib'
+
+
 def check(config, data) -> None:
   """Raises InputError for what is wrong with `config` on `data`, in no time.
 

@@ -146,17 +146,18 @@ def _flat(value, prefix: str = '') -> dict:
   return flat
 
 
-def _difference(old: dict, new: dict) -> str:
-  """The first key that differs, with both values; '' where none does."""
+def _differences(old: dict, new: dict) -> dict[str, str]:
+  """The keys that differ, each with both values as text."""
   old, new = _flat(old), _flat(new)
+  found = {}
   for key in new | old:
     there, here = old.get(key, ABSENT), new.get(key, ABSENT)
     if there != here:
       there, here = (
         'absent' if v is ABSENT else json.dumps(v)[:60] for v in (there, here)
       )
-      return f'{key} ({there} there, {here} here)'
-  return ''
+      found[key] = f'{key} ({there} there, {here} here)'
+  return found
 
 
 def _clear(folder: pathlib.Path) -> None:
@@ -187,8 +188,14 @@ def _clear_below(folder: pathlib.Path) -> None:
     folder.rmdir()
 
 
-def open_run(workdir, config_dict: Mapping, overwrite: bool) -> pathlib.Path:
+def open_run(
+  workdir, config_dict: Mapping, overwrite: bool, free: Iterable[str] = ()
+) -> list[str]:
   """The folder of one run: new, gone on with, or overwritten.
+
+  free: keys that may differ from those of the run that is there. What it came
+    to is then no longer done, and what led there is kept.
+  Returns those of them that do.
 
   Raises InputError where it holds a run of another config, or files that are
   not a run's; the latter are never removed.
@@ -196,26 +203,32 @@ def open_run(workdir, config_dict: Mapping, overwrite: bool) -> pathlib.Path:
   folder = pathlib.Path(workdir)
   file = folder / 'config.json'
   config = _plain(config_dict)
+  changed = []
   try:
     folder.mkdir(parents=True, exist_ok=True)
   except OSError as error:
     raise InputError(
       f'cannot make {folder}: {error.strerror}; give another --workdir'
     ) from None
-  if file.is_file():
-    if not overwrite:
-      try:
-        differs = _difference(json.loads(file.read_text()), config)
-      except ValueError:
-        raise InputError(
-          f'{file} cannot be read as a config; start anew with --overwrite'
-        ) from None
-      if differs:
-        raise InputError(
-          f'{file} is of another config: {differs}; take another --workdir, '
-          'or start anew with --overwrite'
-        )
-      return folder
+  if file.is_file() and not overwrite:
+    try:
+      differs = _differences(json.loads(file.read_text()), config)
+    except ValueError:
+      raise InputError(
+        f'{file} cannot be read as a config; start anew with --overwrite'
+      ) from None
+    changed = [key for key in differs if key in {*free}]
+    for key in changed:
+      del differs[key]
+    if differs:
+      raise InputError(
+        f'{file} is of another config: {next(iter(differs.values()))}; take'
+        ' another --workdir, or start anew with --overwrite'
+      )
+    if not changed:
+      return []
+    (folder / 'DONE').unlink(missing_ok=True)
+  elif file.is_file():
     _clear(folder)
   elif any(not p.match('.*.tmp') for p in folder.iterdir()):
     raise InputError(
@@ -223,7 +236,7 @@ def open_run(workdir, config_dict: Mapping, overwrite: bool) -> pathlib.Path:
       'give an empty or new folder as --workdir'
     )
   atomic_write(file, json.dumps(config, indent=2, allow_nan=False) + '\n')
-  return folder
+  return changed
 
 
 def git_state(folder) -> tuple[str | None, bool | None]:
@@ -243,7 +256,8 @@ def git_state(folder) -> tuple[str | None, bool | None]:
     if not git('ls-files', '.'):
       return None, None
     # What the studies write is no code.
-    others = ':/', ':(top,exclude)experiments/RESULTS.md'
+    written = ('RESULTS.md', '*.png', 'ablations/*')
+    others = [':/', *(f':(top,exclude)experiments/{w}' for w in written)]
     changed = git('status', '--porcelain', '--', *others)
     return git('rev-parse', 'HEAD'), bool(changed)
   except (OSError, subprocess.CalledProcessError):

@@ -78,3 +78,14 @@ def test_what_is_fitted_on_validation_rows_needs_some(changes):
     made[key] = value
   with pytest.raises(InputError, match='no validation rows, which thresholds'):
     experiment.check(made, bare)
+
+
+def test_what_stops_training_may_not_change_after_it():
+  assert 'inference' in experiment.after_training(config())
+  assert 'metrics' in experiment.after_training(config())
+  assert 'train.select' not in experiment.after_training(config())
+  made = config()
+  made.train.select = 'example_f1'
+  answers = experiment.after_training(made)
+  assert 'metrics' in answers
+  assert not {'inference', 'decode_batch', 'decode_mib'} & {*answers}

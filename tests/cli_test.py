@@ -3,6 +3,8 @@
 import csv
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 
@@ -214,6 +216,41 @@ def test_unknown_model_config_lists_the_nearest(tmp_path):
     "error: unknown model config 'chian'; did you mean: chain, crf_chain,"
     ' tree_chain?'
   )
+
+
+def test_what_training_does_not_look_at_may_change_later(finished, tmp_path):
+  workdir = tmp_path / 'copy'
+  shutil.copytree(finished[0], workdir)
+  flags = '--config.seeds=2', '--config.epochs=2'
+  other = (
+    '--config.chain.inference=greedy',
+    "--config.chain.metrics=('subset_accuracy','one_error')",
+  )
+  before = (workdir / 'table.csv').read_text()
+  trained = (workdir / 'chain' / 'metrics.jsonl').read_bytes()
+  done = compare(workdir, *flags, *other)
+  assert done.returncode == 0, done.stderr
+  assert 'chain is judged again: ' in done.stderr
+  assert 'powerset: done before' in done.stderr
+  with (workdir / 'table.csv').open() as file:
+    rows = [row for row in csv.DictReader(file) if row['model'] == 'chain']
+  assert {row['inference'] for row in rows} == {'greedy'}
+  assert 'one_error' in {row['metric'] for row in rows}
+  (subset,) = (
+    float(row['mean'])
+    for row in rows
+    if (row['decision'], row['metric']) == ('subset', 'subset_accuracy')
+  )
+  test = data_lib.load('yeast').split('test')
+  with np.load(workdir / 'chain' / 'predictions_test.npz') as saved:
+    right = (saved['subset'] == test.y[None]).all(-1)
+  np.testing.assert_allclose(subset, right.mean(), rtol=1e-5)
+  assert (workdir / 'chain' / 'metrics.jsonl').read_bytes() == trained
+  done = compare(workdir, *flags)
+  assert done.returncode == 0, done.stderr
+  seconds = re.compile('.*_seconds.*\n')
+  after = (workdir / 'table.csv').read_text()
+  assert seconds.sub('', after) == seconds.sub('', before)
 
 
 def test_a_folder_of_another_config_is_refused_and_overwritten(finished):

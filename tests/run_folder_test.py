@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import subprocess
 import threading
 from unittest import mock
@@ -80,6 +81,25 @@ def test_another_config_is_refused_by_its_first_key(folder, change, message):
     assert part in text
   assert '\n' not in text
   assert (folder / 'config.json').read_text() == before
+
+
+def test_free_keys_may_change_and_the_run_is_then_not_done(folder):
+  run_folder.open_run(folder, CONFIG, overwrite=False)
+  write(folder, 'metrics.jsonl', 'DONE')
+  free = 'seeds', 'train.lr', 'width'
+  assert run_folder.open_run(folder, CONFIG, False, free) == []
+  assert (folder / 'DONE').exists()
+  other = CONFIG | {'train': {'lr': 0.02, 'sizes': (64, 32)}}
+  before = (folder / 'config.json').read_text()
+  with pytest.raises(InputError, match=re.escape('train.sizes ([64, 64]')):
+    run_folder.open_run(folder, other, False, free)
+  assert (folder / 'config.json').read_text() == before
+  assert (folder / 'DONE').exists()
+  other = CONFIG | {'train': {'lr': 0.02, 'sizes': (64, 64)}, 'width': 1}
+  changed = run_folder.open_run(folder, other, False, free)
+  assert sorted(changed) == ['train.lr', 'width']
+  assert names(folder) == ['config.json', 'metrics.jsonl']
+  assert json.loads((folder / 'config.json').read_text())['width'] == 1
 
 
 RUNS = (
