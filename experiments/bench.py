@@ -14,7 +14,7 @@ from absl import flags
 
 from experiments import main as main_lib
 from experiments import suites
-from mlc import run_folder
+from mlc import provenance, run_folder
 from mlc.errors import InputError
 
 SUITE = flags.DEFINE_enum('suite', None, suites.names(), 'What to measure.')
@@ -117,7 +117,7 @@ def main(_):
   if main_lib.WORKDIR.value:
     folder = pathlib.Path(main_lib.WORKDIR.value)
     folder.mkdir(parents=True, exist_ok=True)
-    about = run_folder.metadata([]) | {
+    about = provenance.metadata([]) | {
       'cores': os.cpu_count(),
       'threads': THREADS.value,
       'peers': versions(),

@@ -20,6 +20,7 @@ from mlc import (
   logs,
   loop,
   parallel,
+  provenance,
   run_folder,
   session,
   tuning,
@@ -136,7 +137,11 @@ def table(config, rows: dict):
   if view not in VIEWS:
     raise nearest(view, VIEWS, 'view')
   left_out = []
+  folder = pathlib.Path(str(WORKDIR.value))
   for name, (row, data) in list(rows.items()):
+    # Tracing all models takes minutes: not those that did more here.
+    if not OVERWRITE.value and run_folder.is_done(folder / name, _dict(row)):
+      continue
     try:
       experiment.check(row, data)
     except InputError as error:
@@ -150,7 +155,6 @@ def table(config, rows: dict):
   peers = []
   if config.get('peers'):
     peers = ranks.peers(config.peers, [data.name for data in sets.values()])
-  folder = pathlib.Path(str(WORKDIR.value))
   first = parallel.is_first()
   about = None
   if first:
@@ -167,7 +171,7 @@ def table(config, rows: dict):
       }
       if len(checksums) == 1 and view != 'ranks':
         (checksums,) = checksums.values()
-      about = run_folder.note_session(folder, parallel.devices(), checksums)
+      about = provenance.note_session(folder, parallel.devices(), checksums)
     if list(rows) == ['']:
       print(experiment.parameter_table(*rows['']), file=sys.stderr)
   parallel.any_of(False)  # The others wait until the folder is ready.
@@ -230,8 +234,12 @@ def _outcome(progress, name, row, data, stop, num_rows):
 
 def _open(folder, config, free) -> str:
   """Opens the folder of a run; which keys differ from what it was run with."""
-  as_dict = json.loads(config.to_json_best_effort())
-  return ', '.join(run_folder.open_run(folder, as_dict, OVERWRITE.value, free))
+  changed = run_folder.open_run(folder, _dict(config), OVERWRITE.value, free)
+  return ', '.join(changed)
+
+
+def _dict(config) -> dict:
+  return json.loads(config.to_json_best_effort())
 
 
 def _of_tables(config) -> list[str]:

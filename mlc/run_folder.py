@@ -1,19 +1,14 @@
-"""The run folder: its files, and what a run was made with."""
+"""The run folder: its files, and whether what is there may be gone on with."""
 
 from collections.abc import Iterable, Iterator, Mapping
 import contextlib
-import datetime
 import fnmatch
-import importlib.metadata
 import json
 import math
 import os
 import pathlib
-import platform
 import secrets
 import shutil
-import subprocess
-import sys
 from typing import IO, Any
 
 from mlc.errors import InputError
@@ -30,10 +25,6 @@ RUN_CONTENT = (
 )
 # A folder with one of these is a run's. The first is the last to go.
 RUN_MARKS = ('config.json', 'metrics.jsonl', 'checkpoint', 'checkpoints')
-PACKAGES = (
-  *('jax', 'jaxlib', 'flax', 'optax'),
-  *('orbax-checkpoint', 'numpy', 'mlc'),
-)
 ABSENT = object()
 
 
@@ -132,6 +123,18 @@ def finished(folder) -> dict | None:
     f'{path} cannot be read, though {folder.name}/DONE says that the run is '
     'done; remove DONE to finish the run again, or start anew with --overwrite'
   )
+
+
+def is_done(folder, config_dict: Mapping) -> bool:
+  """Whether a run of just this config is done there."""
+  folder = pathlib.Path(folder)
+  if not (folder / 'DONE').exists():
+    return False
+  try:
+    there = json.loads((folder / 'config.json').read_text())
+  except (OSError, ValueError):
+    return False
+  return not _differences(there, _plain(config_dict))
 
 
 def _flat(value, prefix: str = '') -> dict:
@@ -237,92 +240,6 @@ def open_run(
     )
   atomic_write(file, json.dumps(config, indent=2, allow_nan=False) + '\n')
   return changed
-
-
-def git_state(folder) -> tuple[str | None, bool | None]:
-  """(commit, dirty) of the checkout that tracks `folder`, else (None, None).
-
-  Untracked files count as dirty: a new model is one new file.
-  """
-
-  def git(*words):
-    command = ['git', '-C', str(folder), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-  try:
-    # A package installed below another project's checkout is not tracked by
-    # it, and that project's commit would say nothing.
-    if not git('ls-files', '.'):
-      return None, None
-    # What the studies write is no code.
-    written = ('RESULTS.md', '*.png', 'ablations/*')
-    others = [':/', *(f':(top,exclude)experiments/{w}' for w in written)]
-    changed = git('status', '--porcelain', '--', *others)
-    return git('rev-parse', 'HEAD'), bool(changed)
-  except (OSError, subprocess.CalledProcessError):
-    return None, None
-
-
-def metadata(devices: list[str], data_checksum=None) -> dict:
-  """What made a run: code, versions, machine, devices, data, command, time."""
-
-  def version(name):
-    try:
-      return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-      return None
-
-  commit, dirty = git_state(pathlib.Path(__file__).parent)
-  return {
-    'commit': commit,
-    'dirty': dirty,
-    'versions': {name: version(name) for name in PACKAGES},
-    'python': platform.python_version(),
-    'platform': platform.platform(),
-    'devices': list(devices),
-    'data_checksum': data_checksum,
-    'command': list(sys.argv),
-    'time': datetime.datetime.now().astimezone().isoformat(timespec='seconds'),
-  }
-
-
-def note_session(
-  folder, devices: list[str], data_checksum: str | dict[str, str]
-) -> dict:
-  """What metadata.json says, once it knows of this process too.
-
-  data_checksum: of the data, or of each of several by name; these may be more
-    than they were.
-
-  The first process that wrote there stays what it was; those that went on are
-  listed under 'continued'. Raises InputError where the data are others.
-  """
-  path = pathlib.Path(folder) / 'metadata.json'
-  now = metadata(devices, data_checksum)
-  about = now
-  if path.exists():
-    try:
-      about = json.loads(path.read_text())
-      there = about['data_checksum']
-    except (ValueError, KeyError, TypeError):
-      raise InputError(
-        f'{path} cannot be read; start anew with --overwrite'
-      ) from None
-    if isinstance(there, dict) and isinstance(data_checksum, dict):
-      about['data_checksum'] = both = there | data_checksum
-      changed = both != data_checksum | there
-    else:
-      changed = there != data_checksum
-    if changed:
-      raise InputError(
-        f'{folder}: the data have changed since it was begun (checksum {there}'
-        f' then, {data_checksum} now): put them back, or start anew with'
-        ' --overwrite'
-      )
-    about['continued'] = [*about.get('continued', []), now]
-  write_json(path, about)
-  return about
 
 
 def write_json(path, content: Mapping) -> None:

@@ -1,11 +1,9 @@
-import datetime
 import errno
 import json
 import math
 import os
 import pathlib
 import re
-import subprocess
 import threading
 from unittest import mock
 
@@ -100,6 +98,17 @@ def test_free_keys_may_change_and_the_run_is_then_not_done(folder):
   assert sorted(changed) == ['train.lr', 'width']
   assert names(folder) == ['config.json', 'metrics.jsonl']
   assert json.loads((folder / 'config.json').read_text())['width'] == 1
+
+
+def test_done_is_a_run_of_just_this_config(folder):
+  assert not run_folder.is_done(folder, CONFIG)
+  run_folder.open_run(folder, CONFIG, overwrite=False)
+  assert not run_folder.is_done(folder, CONFIG)
+  write(folder, 'DONE')
+  assert run_folder.is_done(folder, CONFIG)
+  assert not run_folder.is_done(folder, CONFIG | {'seeds': 6})
+  (folder / 'config.json').write_text('{')
+  assert not run_folder.is_done(folder, CONFIG)
 
 
 RUNS = (
@@ -318,47 +327,3 @@ def test_jsonl_is_strict_and_all_or_nothing(path):
   with pytest.raises(RuntimeError, match='planted'):
     run_folder.write_jsonl(path, rows())
   assert (path.read_text(), names(path.parent)) == (before, [path.name])
-
-
-def test_git_state_is_that_of_the_checkout_that_tracks_the_folder(tmp_path):
-  assert run_folder.git_state(tmp_path) == (None, None)
-
-  def git(*words):
-    about = ('-c', 'user.name=a', '-c', 'user.email=a@b.c')
-    command = ('git', '-C', str(tmp_path), *about, *words)
-    subprocess.run(command, check=True, capture_output=True)
-
-  git('init', '-b', 'main')
-  write(tmp_path, 'package/a.py')
-  git('add', '.')
-  git('commit', '-m', 'first')
-  commit = (tmp_path / '.git/refs/heads/main').read_text().strip()
-  assert run_folder.git_state(tmp_path / 'package') == (commit, False)
-  write(tmp_path, 'new.py')
-  assert run_folder.git_state(tmp_path / 'package') == (commit, True)
-  (tmp_path / 'environment').mkdir()
-  assert run_folder.git_state(tmp_path / 'environment') == (None, None)
-
-
-def test_metadata_is_json_and_names_versions_devices_and_data():
-  found = json.loads(json.dumps(run_folder.metadata(['cpu:0'], 'c0ffee')))
-  assert found['devices'] == ['cpu:0']
-  assert found['data_checksum'] == 'c0ffee'
-  assert found['versions']['numpy'] == np.__version__
-  assert None not in found['versions'].values()
-  time = datetime.datetime.fromisoformat(found['time'])
-  assert time.tzinfo is not None
-
-
-def test_metadata_stays_that_of_the_first_and_lists_who_went_on(tmp_path):
-  first = run_folder.note_session(tmp_path, ['cpu'], 'abc')
-  again = run_folder.note_session(tmp_path, ['gpu'], 'abc')
-  read = json.loads((tmp_path / 'metadata.json').read_text())
-  assert read == again
-  assert {k: read[k] for k in first} == json.loads(json.dumps(first))
-  assert [one['devices'] for one in read['continued']] == [['gpu']]
-  with pytest.raises(InputError, match='abc then, xyz now'):
-    run_folder.note_session(tmp_path, ['cpu'], 'xyz')
-  (tmp_path / 'metadata.json').write_text('{')
-  with pytest.raises(InputError, match='cannot be read'):
-    run_folder.note_session(tmp_path, ['cpu'], 'abc')

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from configs import default
-from mlc import encoders, experiment, loop, run_folder, stages, tuning
+from mlc import (
+  encoders,
+  experiment,
+  loop,
+  provenance,
+  run_folder,
+  stages,
+  tuning,
+)
 from mlc.errors import InputError
 from mlc.models import independent
 
@@ -203,8 +211,8 @@ def test_overwriting_takes_the_search_along_and_rows_at_any_depth(tmp_path):
 
 
 def test_data_sets_may_be_added_and_not_changed(tmp_path):
-  run_folder.note_session(tmp_path, ['cpu'], {'a': '1', 'b': '2'})
-  about = run_folder.note_session(tmp_path, ['cpu'], {'b': '2', 'c': '3'})
+  provenance.note_session(tmp_path, ['cpu'], {'a': '1', 'b': '2'})
+  about = provenance.note_session(tmp_path, ['cpu'], {'b': '2', 'c': '3'})
   assert about['data_checksum'] == {'a': '1', 'b': '2', 'c': '3'}
   with pytest.raises(InputError, match='the data have changed'):
-    run_folder.note_session(tmp_path, ['cpu'], {'a': '9'})
+    provenance.note_session(tmp_path, ['cpu'], {'a': '9'})

@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any
 
-from mlc import logs, parallel, run_folder
+from mlc import logs, parallel, provenance, run_folder
 from mlc.errors import InputError, nearest
 from mlc.tables import study
 
@@ -68,7 +68,7 @@ def ours(
     'seconds': seconds - found.compile_seconds,
     'compile_seconds': found.compile_seconds,
     'cores': os.cpu_count(),
-    'about': run_folder.metadata(parallel.devices()),
+    'about': provenance.metadata(parallel.devices()),
     'values': [[*key, list(values)] for key, values in found.values.items()],
   }
   folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def ours(
 
 
 def code_of(about: dict) -> str:
-  """Commit, versions and date of what `run_folder.metadata` says."""
+  """Commit, versions and date of what `provenance.metadata` says."""
   commit = (about['commit'] or 'unknown')[:7]
   changed = ' with changes' if about['dirty'] else ''
   versions = ', '.join(
