@@ -61,6 +61,12 @@ def logits(model, params, structure=None):
   )
 
 
+def assert_same(found_BxL, expected_BxL):
+  """Probabilities to 1e-6; of logits up to 10 float32 keeps no more."""
+  found_BxL, expected_BxL = map(special.expit, (found_BxL, expected_BxL))
+  np.testing.assert_allclose(found_BxL, expected_BxL, atol=1e-6)
+
+
 def test_full_rank_is_any_heads():
   heads = independent.Model(L, LINEAR)
   params = blank(heads)['params']
@@ -72,9 +78,7 @@ def test_full_rank_is_any_heads():
   }
   model = low_rank.Model(L, LINEAR, rank=min(D, L))
   expected_BxL = logits(heads, params)
-  np.testing.assert_allclose(
-    logits(model, {'head': factors}), expected_BxL, atol=1e-5
-  )
+  assert_same(logits(model, {'head': factors}), expected_BxL)
   # One dimension fewer is not enough: the best such heads are another's.
   short = {
     'layers_0': {'kernel': (u * s)[:, :-1]},
@@ -96,7 +100,7 @@ def test_learned_embeddings_and_a_gcn_without_graph_are_low_rank_heads():
     'embedding': second['kernel'].T,
     'bias': second['bias'],
   }
-  np.testing.assert_allclose(logits(model, params), expected_BxL, atol=1e-5)
+  assert_same(logits(model, params), expected_BxL)
   params = {
     'head': {
       'label_embedding': second['kernel'].T,
@@ -106,8 +110,7 @@ def test_learned_embeddings_and_a_gcn_without_graph_are_low_rank_heads():
   }
   for graph, structure in (('none', {}), ('prior', {'graph': jnp.eye(L)})):
     model = ml_gcn.Model(L, LINEAR, embedding=rank, widths=(), graph=graph)
-    found_BxL = logits(model, params, structure)
-    np.testing.assert_allclose(found_BxL, expected_BxL, atol=1e-5)
+    assert_same(logits(model, params, structure), expected_BxL)
 
 
 def test_gcn_weights_are_those_of_its_equation():
@@ -127,9 +130,7 @@ def test_attention_over_one_token_is_independent_heads():
   heads, model = (m.Model(L, LINEAR) for m in (independent, label_attention))
   params = blank(model)['params']['head']
   expected = {'head': {'kernel': params['kernel'].T, 'bias': params['bias']}}
-  np.testing.assert_allclose(
-    logits(model, {'head': params}), logits(heads, expected), atol=1e-5
-  )
+  assert_same(logits(model, {'head': params}), logits(heads, expected))
 
 
 def test_attention_is_that_of_its_equation_and_padding_has_none():
@@ -166,9 +167,7 @@ def test_lamp_without_graph_is_query2label_without_self_attention():
       'bias': params['head']['bias'],
     },
   }
-  np.testing.assert_allclose(
-    logits(model, renamed), logits(lone, params), atol=1e-5
-  )
+  assert_same(logits(model, renamed), logits(lone, params))
 
 
 @pytest.mark.parametrize('graph', ['none', 'full', 'prior', 'learned'])
