@@ -97,24 +97,6 @@ def marginals(logit_BxLx2, parent_L, order_L):
   return p_BxM[:, :-1]
 
 
-def mode(logit_BxLx2, parent_L, order_L):
-  """The most probable label set -> BxL int8; of equals it prefers 0."""
-  score_BxLx2x2 = losses.bernoulli(logit_BxLx2)
-  _, inbox_BxLx2 = upward(score_BxLx2x2, parent_L, order_L, jnp.max)
-  total_BxLx2x2 = score_BxLx2x2 + inbox_BxLx2[:, :, None]
-  value_BxLx2 = jnp.argmax(total_BxLx2x2, axis=-1).astype(jnp.int8)
-
-  def down(y_BxM, label):
-    on_B = y_BxM[:, parent_L[label]] == 1
-    value_Bx2 = value_BxLx2[:, label]
-    y_B = jnp.where(on_B, value_Bx2[:, 1], value_Bx2[:, 0])
-    return y_BxM.at[:, label].set(y_B), None
-
-  batch, num_labels = logit_BxLx2.shape[:2]
-  start_BxM = jnp.zeros((batch, num_labels + 1), jnp.int8)
-  return jax.lax.scan(down, start_BxM, order_L)[0][:, :-1]
-
-
 def rooted(forest_L, order_L):
   """(parent_L, order_L) of a forest hung up by the label order_L[0].
 

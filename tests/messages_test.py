@@ -100,13 +100,6 @@ def test_given_labels_condition_the_marginals(table):
   np.testing.assert_allclose(found_BxL, expected_BxL, atol=1e-6)
 
 
-def test_the_mode_is_that_of_the_enumeration(table):
-  found_BxL = jax.jit(messages.mode)(table, PARENT_L, ORDER_L)
-  expected_BxL = SETS_UxL[joint(table).argmax(1)]
-  np.testing.assert_array_equal(found_BxL, expected_BxL)
-  assert len(np.unique(expected_BxL, axis=0)) > 1
-
-
 def test_best_is_the_best_of_all_below(table):
   found_BxLx2 = jax.jit(messages.best)(table, PARENT_L, ORDER_L)
   factor_BxUxL = factors(table)

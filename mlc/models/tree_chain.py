@@ -17,8 +17,9 @@ TREES = ('conditional', 'marginal', 'none')
 class OneParent(base.Autoregressive):
   """p(y | x) = prod_l s(y_l; z_l(h, y_parent(l))): a forest of labels.
 
-  Set `parent_L` in `setup` and write `links`. Marginals, the mode and the
-  bound of best-first search (with depth > 0) are then exact, by L messages.
+  Set `parent_L` in `setup` and write `links`. Marginals are exact, by L
+  messages, and so is the bound of best_first(depth=1): it finds the mode at
+  once.
   A soft parent lies between the logits of its two values.
   """
 
@@ -68,11 +69,6 @@ class OneParent(base.Autoregressive):
     if given_BxL is not None:
       link_BxLx2 = messages.given(link_BxLx2, *forest, given_BxL)
     return messages.marginals(link_BxLx2, *forest)
-
-  def mode(self, x):
-    """The most probable label set -> BxL int8."""
-    link_BxLx2 = self._table(self.encode(x))
-    return messages.mode(link_BxLx2, self.parent_L, self.order_L)
 
   def start(self, h):
     link_BxLx2 = self._table(h)
