@@ -1,6 +1,7 @@
 """Linear-chain CRF, a weight for each two neighbours, labels as given.
 
-Encoder and learning rate as in configs/chain.py, for the same reason.
+As in configs/chain.py, the few label weights move late: hence the strong
+dropout and the high learning rate.
 """
 
 from configs import default

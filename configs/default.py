@@ -67,6 +67,14 @@ def get_config(data: str = 'yeast') -> ml_collections.ConfigDict:
   return config
 
 
+def tuned(
+  config, width: int, dropout: float, lr: float, weight_decay: float = 1e-2
+) -> None:
+  """Sets what configs/compare_all.py chose by yeast's validation rows."""
+  config.encoder.update({'widths': (width,), 'dropout': dropout})
+  config.train.optimizer.update({'lr': lr, 'weight_decay': weight_decay})
+
+
 def linear(config: ml_collections.ConfigDict) -> None:
   """Makes it the problem of scikit-learn's LogisticRegression(C=1), solved."""
   config.encoder = ml_collections.ConfigDict({'name': 'Linear'})

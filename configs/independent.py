@@ -8,7 +8,5 @@ def get_config(data: str = 'yeast'):
   config = default.get_config(data)
   config.name = 'independent'
   config.model.name = 'independent'
-  # Of the grid of configs/compare_all.py, by yeast's validation loss.
-  config.encoder.update({'widths': (256,), 'dropout': 0.8})
-  config.train.optimizer.lr = 1e-2
+  default.tuned(config, width=256, dropout=0.8, lr=1e-2)
   return config

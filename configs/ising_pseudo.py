@@ -1,7 +1,7 @@
 """Conditional Ising model by pseudo-likelihood: any number of labels.
 
-As configs/ising.py, whose encoder and rate it takes; the validation loss is the
-pseudo-likelihood, and no likelihood is reported.
+As configs/ising.py; the validation loss is the pseudo-likelihood, and no
+likelihood is reported.
 """
 
 from configs import ising

@@ -12,4 +12,5 @@ def get_config(data: str = 'yeast'):
     'width': 64,
     'embeddings': 'fixed',
   }
+  default.tuned(config, width=256, dropout=0.8, lr=1e-2, weight_decay=1.0)
   return config

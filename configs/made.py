@@ -1,8 +1,4 @@
-"""Masked MLP chain, one hidden layer, labels as given.
-
-Encoder and learning rate as in configs/chain.py. Mean validation loss on yeast,
-3 seeds, best epoch: 3.71.
-"""
+"""Masked MLP chain, one hidden layer, labels as given."""
 
 from configs import default
 
@@ -12,6 +8,5 @@ def get_config(data: str = 'yeast'):
   config = default.get_config(data)
   config.name = 'made'
   config.model = {'name': 'made', 'order': 'given', 'width': 64, 'depth': 1}
-  config.encoder.update({'widths': (64,), 'dropout': 0.7})
-  config.train.optimizer.lr = 1e-2
+  default.tuned(config, width=64, dropout=0.8, lr=1e-2)
   return config

@@ -1,6 +1,7 @@
 """Masked label transformer (C-Tran): labels given any others, easiest first.
 
-Marginals by `--config.inference=one_pass`; draws by gibbs.
+Label sets are filled in, the surest labels first; marginals are those of one
+pass. Draws from a joint: `--config.inference=gibbs`, which takes far longer.
 """
 
 from configs import default
@@ -17,11 +18,10 @@ def get_config(data: str = 'yeast'):
     'depth': 1,
     'dropout': 0.1,
   }
-  config.encoder.update({'widths': (64,), 'dropout': 0.5})
-  config.train.optimizer.lr = 1e-3
   config.inference = 'iterative'
-  config.decisions = ('subset',)
+  config.decisions = ('hamming', 'subset', 'scut')
   config.metrics = tuple(
     'pseudo_nll' if name == 'nll' else name for name in config.metrics
   )
+  default.tuned(config, width=64, dropout=0.8, lr=2e-3)
   return config

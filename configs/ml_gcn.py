@@ -15,4 +15,5 @@ def get_config(data: str = 'yeast'):
     'threshold': 0.4,
     'share': 0.2,
   }
+  default.tuned(config, width=256, dropout=0.8, lr=1e-2, weight_decay=1.0)
   return config

@@ -8,4 +8,5 @@ def get_config(data: str = 'yeast'):
   config = default.get_config(data)
   config.name = 'powerset'
   config.model.name = 'powerset'
+  default.tuned(config, width=256, dropout=0.8, lr=2e-3, weight_decay=1.0)
   return config

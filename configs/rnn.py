@@ -9,4 +9,5 @@ def get_config(data: str = 'yeast'):
   config.name = 'rnn'
   config.model = {'name': 'rnn', 'order': 'given', 'width': 64}
   config.inference = 'beam(width=16)'
+  default.tuned(config, width=64, dropout=0.8, lr=2e-3)
   return config

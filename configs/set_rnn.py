@@ -14,4 +14,5 @@ def get_config(data: str = 'yeast'):
     'width': 64,
   }
   config.inference = 'beam(width=16)'
+  default.tuned(config, width=64, dropout=0.8, lr=2e-3)
   return config

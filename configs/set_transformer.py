@@ -16,4 +16,5 @@ def get_config(data: str = 'yeast'):
     'depth': 1,
   }
   config.inference = 'beam(width=16)'
+  default.tuned(config, width=64, dropout=0.8, lr=2e-3, weight_decay=1.0)
   return config

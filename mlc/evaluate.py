@@ -279,7 +279,7 @@ class Decoder:
 def _of_labels(posterior, labels_F, given_BxL):
   """The posterior of K runs of the labels that are free."""
   if not isinstance(posterior, posterior_lib.Candidates):
-    return posterior._replace(p_BxL=posterior.p_BxL[..., labels_F])
+    return jax.tree.map(lambda a_KxBxL: a_KxBxL[..., labels_F], posterior)
   y, logw = posterior.y_BxSxL, posterior.logw_BxS
   given_BxL = np.asarray(given_BxL)
   if y.shape[1] < logw.shape[1] and (given_BxL == given_BxL[:1]).all():

@@ -36,9 +36,14 @@ class Product(NamedTuple):
 
 
 class Marginals(NamedTuple):
-  """P(y_l = 1 | x) and nothing else: what labels have in common is unknown."""
+  """P(y_l = 1 | x): what labels have in common is unknown.
+
+  mode_BxL: but for the label set that stands for the most probable one; None:
+    nor is that known.
+  """
 
   p_BxL: jax.Array
+  mode_BxL: jax.Array | None = None
 
 
 class Scores(NamedTuple):

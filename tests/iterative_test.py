@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mlc import inference, posterior
+from mlc.decisions import sets
 from mlc.errors import InputError
 from mlc.models import chain, ising
 
@@ -70,11 +71,21 @@ def test_one_pass_gives_marginals_given_what_is_known(given_BxL):
 @pytest.mark.parametrize('rounds', [1, 2, 3, L, 9])
 def test_the_surest_labels_are_fixed_first(rounds, given_BxL):
   found = run(inference.iterative, given_BxL, rounds=rounds)
-  assert found.y_BxSxL.shape == (B, 1, L)
-  assert found.y_BxSxL.dtype == jnp.int8
-  assert (found.logw_BxS == 0).all()
+  assert found.mode_BxL.dtype == jnp.int8
   expected_BxL = [easy_first(b, given_BxL, rounds) for b in range(B)]
-  np.testing.assert_array_equal(found.y_BxSxL[:, 0], expected_BxL)
+  np.testing.assert_array_equal(found.mode_BxL, expected_BxL)
+  once = run(inference.one_pass, given_BxL)
+  np.testing.assert_allclose(found.p_BxL, once.p_BxL, atol=1e-6)
+
+
+def test_the_set_answers_for_the_mode_and_marginals_for_the_rest():
+  found = run(inference.iterative, rounds=L)
+  np.testing.assert_array_equal(sets.subset(found), found.mode_BxL)
+  cut_BxL = np.asarray(found.p_BxL) > 0.5
+  np.testing.assert_array_equal(sets.hamming(found), cut_BxL)
+  assert (cut_BxL != found.mode_BxL).any()
+  with pytest.raises(InputError, match='needs a joint posterior'):
+    sets.f1(found)
 
 
 def test_rounds_matter():
@@ -84,15 +95,15 @@ def test_rounds_matter():
 def test_one_round_is_one_pass_cut_at_a_half():
   cut_BxL = np.asarray(run(inference.one_pass).p_BxL) > 0.5
   found = run(inference.iterative, rounds=1)
-  np.testing.assert_array_equal(found.y_BxSxL[:, 0], cut_BxL)
+  np.testing.assert_array_equal(found.mode_BxL, cut_BxL)
 
 
 def test_a_row_is_answered_as_if_it_were_the_only_one():
   c = conditional_test.case()
   one = dataclasses.replace(c, x=c.x[:1])
   np.testing.assert_array_equal(
-    run(inference.iterative, c=one).y_BxSxL,
-    run(inference.iterative).y_BxSxL[:1],
+    run(inference.iterative, c=one).mode_BxL,
+    run(inference.iterative).mode_BxL[:1],
   )
 
 

@@ -208,7 +208,7 @@ def test_it_finds_the_conditionals_and_modes_that_heads_miss():
   answer = jax.jit(functools.partial(inference.iterative, model, rounds=L))(
     variables, x
   )
-  assert regret(answer.y_BxSxL[:, 0]) < 0.01
+  assert regret(answer.mode_BxL) < 0.01
   config.optimizer.lr = 0.1  # They have a single layer.
   model, variables = trained(independent.Model)
   heads_NxL = np.asarray(model.apply(variables, x, method='marginals'))

@@ -22,6 +22,7 @@ from mlc.decisions.choose import Joint, first_best, joint, per_label, pool, top
 from mlc.errors import InputError
 from mlc.posterior import (
   Candidates,
+  Marginals,
   Posterior,
   Product,
   label_scores,
@@ -82,11 +83,13 @@ def cost(
 
 
 def subset(posterior: Posterior) -> jax.Array:
-  """Least expected subset 0/1 loss: the mode -> BxL.
+  """Least expected subset 0/1 loss: the mode -> BxL, as far as it is known.
 
   Copies of one label set are pooled, since the most frequent of many samples
   is wanted, not one of them. Source: as `hamming`.
   """
+  if isinstance(posterior, Marginals) and posterior.mode_BxL is not None:
+    return posterior.mode_BxL.astype(jnp.int8)
   posterior = joint(posterior, 'subset')
   if isinstance(posterior, Product):
     return hamming(posterior)

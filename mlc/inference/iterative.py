@@ -7,7 +7,7 @@ from mlc.errors import InputError
 from mlc.inference import steps
 from mlc.inference.takes import takes
 from mlc.models import base
-from mlc.posterior import Candidates, Marginals
+from mlc.posterior import Marginals
 
 
 @takes('conditionals')
@@ -22,12 +22,13 @@ def one_pass(model, variables, x, key=None, *, given_BxL=None) -> Marginals:
 @takes('conditionals')
 def iterative(
   model, variables, x, key=None, *, given_BxL=None, rounds: int = 10
-) -> Candidates:
-  """One label set: the surest labels first, each fixed and then known.
+) -> Marginals:
+  """A label set, the surest labels first, each fixed and then known.
 
   Round r of R fixes labels until r / R of the free ones are, those that are
   surest given all that is known; what is fixed stays. rounds = 1 is `one_pass`
-  cut at 1/2, rounds = L fixes a label at a time. Cost: `rounds` passes.
+  cut at 1/2, rounds = L fixes a label at a time. The set has the place of the
+  mode; marginals are those of `one_pass`. Cost: `rounds` passes.
   Source: Ghazvininejad et al. (EMNLP 2019), Sect. 3: mask-predict, whose number
   of unknown ones also falls by the same share in each round, but which may
   take back what it said.
@@ -38,7 +39,7 @@ def iterative(
   """
   if rounds < 1:
     raise InputError(f'iterative with rounds={rounds}: give 1 or more')
-  y_BxL, given_BxL, h = _start('iterative', model, variables, x, given_BxL)
+  start_BxL, given_BxL, h = _start('iterative', model, variables, x, given_BxL)
   free_B = (~given_BxL).sum(-1)
 
   def fix(state, number):
@@ -49,11 +50,12 @@ def iterative(
     place_BxL = jnp.argsort(jnp.argsort(-sure_BxL, axis=-1), axis=-1)
     fixed_B = given_BxL.sum(-1) + -(-free_B * number // rounds)
     y_BxL = jnp.where(known_BxL, y_BxL, (logits_BxL > 0).astype(y_BxL.dtype))
-    return (y_BxL, place_BxL < fixed_B[:, None]), None
+    return (y_BxL, place_BxL < fixed_B[:, None]), logits_BxL
 
   numbers = jnp.arange(1, rounds + 1)
-  (y_BxL, _), _ = jax.lax.scan(fix, (y_BxL, given_BxL), numbers)
-  return Candidates(y_BxL.astype(jnp.int8)[:, None], jnp.zeros((len(y_BxL), 1)))
+  (y_BxL, _), logits_RxBxL = jax.lax.scan(fix, (start_BxL, given_BxL), numbers)
+  p_BxL = jnp.where(given_BxL, start_BxL, jax.nn.sigmoid(logits_RxBxL[0]))
+  return Marginals(p_BxL, y_BxL.astype(jnp.int8))
 
 
 def _start(method, model, variables, x, given_BxL):
