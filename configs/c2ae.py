@@ -16,4 +16,5 @@ def get_config(data: str = 'yeast'):
   }
   config.inference = 'scores'
   config.decisions = ('fixed', 'scut')
+  default.tuned(config, width=64, dropout=0.8, lr=1e-2, weight_decay=1.0)
   return config

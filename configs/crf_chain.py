@@ -12,6 +12,5 @@ def get_config(data: str = 'yeast'):
   config = default.get_config(data)
   config.name = 'crf_chain'
   config.model = {'name': 'crf_chain', 'order': 'given', 'features': False}
-  config.encoder.update({'widths': (64,), 'dropout': 0.7})
-  config.train.optimizer.lr = 1e-2
+  default.tuned(config, width=64, dropout=0.8, lr=5e-2)
   return config

@@ -13,4 +13,5 @@ def get_config(data: str = 'yeast'):
   config.inference = 'scores'
   config.decisions = ('fixed', 'scut')
   config.train.select = "example_f1(decision='fixed')"
+  default.tuned(config, width=64, dropout=0.5, lr=1e-2, weight_decay=1.0)
   return config

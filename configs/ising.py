@@ -12,6 +12,5 @@ def get_config(data: str = 'yeast'):
   config = default.get_config(data)
   config.name = 'ising'
   config.model.name = 'ising'
-  config.encoder.update({'widths': (64,), 'dropout': 0.7})
-  config.train.optimizer.lr = 3e-2
+  default.tuned(config, width=64, dropout=0.8, lr=5e-2)
   return config

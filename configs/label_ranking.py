@@ -10,4 +10,5 @@ def get_config(data: str = 'yeast'):
   config.model = {'name': 'label_ranking', 'votes': 'binary'}
   config.inference = 'scores'
   config.decisions = ('fixed', 'scut')
+  default.tuned(config, width=256, dropout=0.8, lr=1e-2, weight_decay=1.0)
   return config

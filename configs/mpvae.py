@@ -18,4 +18,5 @@ def get_config(data: str = 'yeast'):
     'ranking': 0.0,
   }
   config.metrics = (*config.metrics[:-1], 'nll_bound')
+  default.tuned(config, width=64, dropout=0.5, lr=2e-3)
   return config

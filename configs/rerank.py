@@ -3,7 +3,7 @@
 The first level is configs/independent.py.
 """
 
-from configs import stacking
+from configs import default, stacking
 
 
 def get_config(data: str = 'yeast'):
@@ -11,4 +11,5 @@ def get_config(data: str = 'yeast'):
   config = stacking.get_config(data)
   config.name = 'rerank'
   config.model = {'name': 'rerank', 'sets': 50, 'width': 64}
+  default.tuned(config, width=256, dropout=0.8, lr=5e-2)
   return config

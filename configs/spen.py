@@ -10,4 +10,5 @@ def get_config(data: str = 'yeast'):
   config.model = {'name': 'spen', 'units': 16, 'training': 'unrolled'}
   config.inference = 'scores'
   config.decisions = ('fixed', 'scut')
+  default.tuned(config, width=256, dropout=0.8, lr=2e-3, weight_decay=1.0)
   return config

@@ -15,4 +15,5 @@ def get_config(data: str = 'yeast'):
   config.stages = ('first',)
   config.first = {'model': first.model, 'train': first.train, 'folds': 5}
   config.train.optimizer.freeze = ('first',)
+  default.tuned(config, width=256, dropout=0.8, lr=1e-2)
   return config
