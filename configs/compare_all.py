@@ -35,8 +35,8 @@ MODELS = (
   # Second levels over independent heads.
   *('stacking', 'rerank'),
 )
-# Wide, so that few models choose its edge for want of more: rates up to .01 and
-# dropout up to .6 cost chains 3 to 13 % of their validation NLL.
+# Rates up to .01 and dropout up to .6 cost chains 3 to 13 % of their validation
+# NLL; beyond this grid (.9; .1), tried with four models, it changes by 1.5 %.
 GRID = (
   ('encoder.widths', ((64,), (256,))),
   ('encoder.dropout', (0.5, 0.8)),
