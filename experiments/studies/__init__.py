@@ -77,13 +77,16 @@ def ours(
 
 
 def code_of(about: dict) -> str:
-  """Commit, versions and date of what `provenance.metadata` says."""
-  commit = (about['commit'] or 'unknown')[:7]
-  changed = ' with changes' if about['dirty'] else ''
+  """Commits, versions and date of what `provenance.metadata` says."""
+  commits = [
+    (run['commit'] or 'unknown')[:7] + ' with changes' * bool(run['dirty'])
+    for run in (about, *about.get('continued', ()))
+  ]
   versions = ', '.join(
     f'{name} {about["versions"][name]}' for name in ('jax', 'flax', 'numpy')
   )
-  return f'Commit {commit}{changed}, {versions}, {about["time"][:10]}'
+  which = ', then '.join(dict.fromkeys(commits))
+  return f'Commit {which}, {versions}, {about["time"][:10]}'
 
 
 def made_by(kept: dict) -> str:
