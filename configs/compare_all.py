@@ -1,9 +1,9 @@
 """All models on one encoder, with one budget of tuning, on several data sets.
 
 Every model has the same MLP below it, whose width and dropout are chosen by the
-model's own validation loss (those that do not answer by their likelihood: by
-the example-F1 of validation answers), as are learning rate and weight decay:
-all settings of GRID, one run each; then five seeds of the best. Linear models
+model's own validation loss (of nested and scheduled chains, DVN and C2AE by the
+example-F1 of validation answers), as are learning rate and weight decay: all
+settings of GRID, one run each; then five seeds of the best. Linear models
 choose C instead, and first levels keep their own settings. A model is judged on
 each metric by the decision that is made for it, where its posterior allows one,
 and stands beside the best of other libraries (in

@@ -4,7 +4,7 @@ As configs/ising.py; the validation loss is the pseudo-likelihood, and no
 likelihood is reported.
 """
 
-from configs import default, ising
+from configs import ising
 
 
 def get_config(data: str = 'yeast'):
@@ -16,5 +16,4 @@ def get_config(data: str = 'yeast'):
   config.metrics = tuple(
     'pseudo_nll' if name == 'nll' else name for name in config.metrics
   )
-  default.tuned(config, width=64, dropout=0.8, lr=5e-2)
   return config
