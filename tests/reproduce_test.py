@@ -242,3 +242,14 @@ def test_train_and_test_rows_of_a_world_are_other_draws_of_one():
   # Radii are drawn first: one seed for both would show in these.
   radius = [np.linalg.norm(rows.x[:50], axis=1) for rows in (train, test)]
   assert (abs(radius[0] - radius[1]) > 1e-4).mean() > 0.9
+
+
+def test_all_commits_that_went_on_are_told():
+  versions = dict.fromkeys(('jax', 'flax', 'numpy'), '1')
+  first, later = (
+    {'commit': letter * 40, 'dirty': letter == 'b', 'versions': versions}
+    for letter in 'ab'
+  )
+  first |= {'time': '2026-01-02T03:04', 'continued': [first, later, later]}
+  text = studies.code_of(first)
+  assert text.startswith('Commit aaaaaaa, then bbbbbbb with changes, jax 1')
