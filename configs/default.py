@@ -22,7 +22,9 @@ def get_config(data: str = 'yeast') -> ml_collections.ConfigDict:
   config.encoder = ml_collections.ConfigDict(
     {'name': 'MLP', 'widths': (256,), 'dropout': 0.5}
   )
-  config.inference = 'exact'
+  # The first that the model takes. Exact enumerates up to 20 labels, and takes
+  # any number where there is a closed form or a support.
+  config.inference = 'exact or beam(width=64)'
   config.decisions = ('hamming', 'subset', 'f1', 'scut')
   # Rows decoded at once, at most, and fewer where inference would need more
   # memory than this. Draws of methods that sample depend on the batches.

@@ -12,5 +12,6 @@ def get_config(data: str = 'yeast'):
   config = default.get_config(data)
   config.name = 'ising'
   config.model.name = 'ising'
+  config.inference = 'exact'
   default.tuned(config, width=64, dropout=0.8, lr=5e-2)
   return config

@@ -17,6 +17,7 @@ def get_config(data: str = 'yeast'):
     'kl': 1.0,
     'ranking': 0.0,
   }
+  config.inference = 'exact or monte_carlo(samples=100)'
   config.metrics = (*config.metrics[:-1], 'nll_bound')
   default.tuned(config, width=64, dropout=0.5, lr=2e-3)
   return config

@@ -140,10 +140,9 @@ def table(config, rows: dict):
   folder = pathlib.Path(str(WORKDIR.value))
   for name, (row, data) in list(rows.items()):
     # Tracing all models takes minutes: not those that did more here.
-    if not OVERWRITE.value and run_folder.is_done(folder / name, _dict(row)):
-      continue
+    done = None if OVERWRITE.value else _done(folder / name, row)
     try:
-      experiment.check(row, data)
+      rows[name] = done or experiment.check(row, data), data
     except InputError as error:
       if view != 'ranks':
         raise
@@ -230,6 +229,14 @@ def _outcome(progress, name, row, data, stop, num_rows):
     # The other rows may be sound, and the same command would end here again.
     progress.skip(tuning.epochs(row), 'not finite')
     return outcomes_lib.Outcome([], [f'{row.name}, left out: {error}'])
+
+
+def _done(folder, row):
+  """The row as it was run in `folder` and is done, or None."""
+  for one in experiment.alternatives(row):
+    if run_folder.is_done(folder, _dict(one)):
+      return one
+  return None
 
 
 def _open(folder, config, free) -> str:

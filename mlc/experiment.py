@@ -1,5 +1,7 @@
 """One model on one data set: train, fit thresholds, decode, score, save."""
 
+from collections.abc import Iterator
+import contextlib
 import functools
 import json
 import pathlib
@@ -44,13 +46,42 @@ def after_training(config) -> tuple[str, ...]:
   return *judged, 'inference', 'decode_batch', 'decode_mib'
 
 
-def check(config, data) -> None:
-  """Raises InputError for what is wrong with `config` on `data`, in no time.
+def alternatives(config) -> Iterator:
+  """`config` with each inference of 'exact or beam(width=64)'."""
+  for call in config.inference.split(' or '):
+    one = config.copy_and_resolve_references()
+    one.inference = call.strip()
+    yield one
 
-  All but the numbers is tried: the model is traced, not run.
+
+def check(config, data):
+  """`config` with the first of its inferences that takes the model on `data`.
+
+  Raises InputError for what is wrong with it, in no time: all but the numbers
+  is tried, the model is traced and not run.
   """
+  config = _settled(config, data)
+  _check(config, data)
+  return config
+
+
+def _settled(config, data):
+  *others, last = alternatives(config)
+  if not others:
+    return last
+  model = build.model(config.model, config.encoder, data.num_labels)
+  rows = train.Batch(*data.rows(data.splits['train'][:2]))
+  variables = _shapes(model, optax.identity(), data, rows)
+  for one in others:
+    with contextlib.suppress(InputError):
+      _posterior(build.infer(one.inference), model, variables, rows.x)
+      return one
+  return last
+
+
+def _check(config, data) -> None:
   for trial in tuning.check(config):
-    check(trial, data)
+    _check(trial, data)
   if config.seeds < 1:
     raise InputError(
       f'{config.seeds} seeds: train at least one run, --config.seeds=1'
@@ -101,10 +132,7 @@ def check(config, data) -> None:
       optimizer.of_runs(stage.train.optimizer, config.seeds)
       scoring.selection(stage.train.select, model, rows, infer, batch_size=1)
       tx = optimizer.make(stage.train.optimizer, num_steps=1)
-    variables = jax.eval_shape(
-      functools.partial(_variables, model, tx, model.structure(data)),
-      in_training,
-    )
+    variables = _shapes(model, tx, data, in_training)
     params = variables['params']
     jax.eval_shape(train.filled, params, given)
     for part in stage.get('keep', ()):
@@ -114,9 +142,7 @@ def check(config, data) -> None:
     if 'folds' in stage:
       stages.check(config, name, model, data, variables, rows.x)
       given[name] = params
-    posterior = jax.eval_shape(
-      functools.partial(infer, model), variables, rows.x, jax.random.key(0)
-    )
+    posterior = _posterior(infer, model, variables, rows.x)
     if config.calibration != 'none':
       posterior = jax.eval_shape(
         lambda p: posterior_lib.calibrated(p, posterior_lib.label_scores(p)),
@@ -131,6 +157,18 @@ def check(config, data) -> None:
     if stage.get('folds'):
       p_BxKxL = np.zeros((2, config.seeds, data.num_labels), np.float32)
       in_training = rows._replace(x=stacked.Stacked(rows.x, p_BxKxL))
+
+
+def _posterior(infer, model, variables, x):
+  return jax.eval_shape(
+    functools.partial(infer, model), variables, x, jax.random.key(0)
+  )
+
+
+def _shapes(model, tx, data, rows):
+  """Those of the variables of one run, from a few of its training rows."""
+  make = functools.partial(_variables, model, tx, model.structure(data))
+  return jax.eval_shape(make, rows)
 
 
 def _variables(model, tx, structure, rows):
@@ -149,9 +187,7 @@ def parameter_table(config, data) -> str:
   model = build.model(config.model, config.encoder, data.num_labels)
   tx = optax.identity()
   rows = train.Batch(*data.rows(data.splits['train'][:2]))
-  variables = jax.eval_shape(
-    functools.partial(_variables, model, tx, model.structure(data)), rows
-  )
+  variables = _shapes(model, tx, data, rows)
   return logs.parameter_table(variables['params'])
 
 
@@ -166,6 +202,7 @@ def train_and_evaluate(
 ) -> outcomes.Outcome:
   """Trains K seeds of `config` on `data`, scores them on test, saves them.
 
+  config: as `check` gives it.
   data: a Dataset, standardised where that is wanted. Thresholds, like early
     stopping, see validation rows only.
   folder: gets checkpoints/, metrics.jsonl, TensorBoard events,

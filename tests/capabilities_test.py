@@ -87,7 +87,7 @@ def trained(config, folder):
   config.encoder.update({'widths': (4,), 'dropout': 0.0})
   config.train.update({'epochs': 2, 'batch_size': 18})
   data = contract.dataset()
-  experiment.check(config, data)
+  config = experiment.check(config, data)
   outcome = experiment.train_and_evaluate(config, data, folder)
   return {(r.decision, r.metric): r for r in outcome.records}
 

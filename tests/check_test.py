@@ -1,13 +1,15 @@
 """What is wrong with a config is said before anything is trained."""
 
+import contextlib
 import dataclasses
 
 import contract
 import numpy as np
 import pytest
 
-from configs import chain_linear, independent
+from configs import chain, chain_linear, independent
 from mlc import build, experiment, metrics
+from mlc import data as data_lib
 from mlc.decisions import targets
 from mlc.errors import InputError
 
@@ -62,6 +64,36 @@ def test_it_is_one_line_in_no_time(changes, message):
   with pytest.raises(InputError, match=message) as error:
     experiment.check(config(**changes), contract.dataset())
   assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+  'num_labels, used', [(4, 'exact'), (21, 'beam(width=3)')]
+)
+def test_the_first_inference_that_fits_is_taken(num_labels, used):
+  rng = np.random.default_rng(0)
+  y = rng.random((40, num_labels)) < 0.5
+  data = data_lib.from_arrays(rng.normal(size=(40, 5)), y)
+  made = chain.get_config()
+  made.train.batch_size, made.inference = 8, 'exact or beam(width=3)'
+  assert experiment.check(made, data).inference == used
+  made.inference = 'exact or best_first(candidates=0)'
+  refused = pytest.raises(InputError, match='candidates')
+  with contextlib.nullcontext() if used == 'exact' else refused:
+    experiment.check(made, data)
+  # What is wrong for another reason is told as it is.
+  made.inference, made.seeds = 'exact or beam(width=3)', 0
+  with pytest.raises(InputError, match='0 seeds'):
+    experiment.check(made, data)
+
+
+def test_heads_are_exact_with_any_number_of_labels():
+  rng = np.random.default_rng(0)
+  data = data_lib.from_arrays(
+    rng.normal(size=(40, 5)), rng.random((40, 30)) < 0.5
+  )
+  made = independent.get_config()
+  made.train.batch_size = 8
+  assert experiment.check(made, data).inference == 'exact'
 
 
 @pytest.mark.parametrize(

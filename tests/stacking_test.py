@@ -45,7 +45,7 @@ def dataset(num_train=TRAIN, seed=0, labels=L, **options):
 def linear(optimizer='lbfgs', folds=5, seeds=1, epochs=120):
   """Both levels logistic regressions with C = 1."""
   config: Any = stacking.get_config()
-  config.seeds = seeds
+  config.seeds, config.inference = seeds, 'exact'
   config.encoder = {'name': 'Linear'}
   for stage in (config, config.first):
     stage.train.update(batch_size=0, patience=0, l2=1.0, tolerance=1e-5)
@@ -149,6 +149,7 @@ def test_both_levels_are_those_of_scikit_learn_in_one_model(fitted, missing):
 
 def test_no_row_looks_at_its_own_labels(tmp_path):
   config: Any = stacking.get_config()
+  config.inference = 'exact'
   config.seeds = 2
   config.encoder.update(widths=(4,), dropout=0.1)
   for stage in (config, config.first):

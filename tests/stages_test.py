@@ -45,9 +45,9 @@ class Cut:
 
 
 def trained(config, data, folder, **options):
-  experiment.check(config, data)
+  checked = experiment.check(config, data)
   return experiment.train_and_evaluate(
-    config, data, folder, tensorboard=False, **options
+    checked, data, folder, tensorboard=False, **options
   )
 
 
