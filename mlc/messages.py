@@ -73,13 +73,23 @@ def given(logit_BxLx2, parent_L, order_L, given_BxL):
 
   given_BxL: 0 or 1, -1 where a label is free; its leading axis may be 1.
   """
-  wrong_BxLx1x2 = jnp.stack([given_BxL == 1, given_BxL == 0], -1)[:, :, None]
-  score_BxLx2x2 = jnp.where(
-    wrong_BxLx1x2, -jnp.inf, losses.bernoulli(logit_BxLx2)
-  )
+  score_BxLx2x2 = _agreeing(logit_BxLx2, given_BxL)
   _, inbox_BxLx2 = upward(score_BxLx2x2, parent_L, order_L, jax.nn.logsumexp)
   odds_BxLx2 = score_BxLx2x2[..., 1] - score_BxLx2x2[..., 0]
   return odds_BxLx2 + (inbox_BxLx2[..., 1] - inbox_BxLx2[..., 0])[..., None]
+
+
+def log_prob(logit_BxLx2, parent_L, order_L, given_BxL):
+  """Log p(given labels | x), the others summed out -> B."""
+  score_BxLx2x2 = _agreeing(logit_BxLx2, given_BxL)
+  message_BxLx2, _ = upward(score_BxLx2x2, parent_L, order_L, jax.nn.logsumexp)
+  return jnp.where((parent_L < 0)[None], message_BxLx2[..., 0], 0).sum(-1)
+
+
+def _agreeing(logit_BxLx2, given_BxL):
+  """Log p of each label given its parent, -inf against what is given."""
+  wrong_BxLx1x2 = jnp.stack([given_BxL == 1, given_BxL == 0], -1)[:, :, None]
+  return jnp.where(wrong_BxLx1x2, -jnp.inf, losses.bernoulli(logit_BxLx2))
 
 
 def marginals(logit_BxLx2, parent_L, order_L):

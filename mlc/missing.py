@@ -3,7 +3,7 @@
 'complete': label l counts in the rows where it and all labels that it looks at
   are observed. Unbiased where labels are missing at random.
 'marginal': the likelihood of the observed labels, the others summed out: no
-  observed label is lost, at 2^L times the cost.
+  observed label is lost, at 2^L times the cost (on trees at L messages).
 'unknown': a missing label is fed on as an input of its own. Biased where the
   links are linear: the logit of the next label is then linear given each of 0
   and 1, but not given 'unknown', and they share the weights of x.
@@ -32,8 +32,8 @@ def check(model) -> None:
       f"missing='unknown' of {name}: it has no input for an unknown label; use"
       " 'complete'" + (" or 'marginal'" if not model.independent else '')
     )
-  too_many = model.num_labels > MOST_SUMMED and not model.independent
-  if way == 'marginal' and too_many:
+  enumerates = not (model.independent or model.sums_by_messages)
+  if way == 'marginal' and enumerates and model.num_labels > MOST_SUMMED:
     raise InputError(
       f"missing='marginal' sums over 2^{model.num_labels} label sets: it stops"
       f" at {MOST_SUMMED} labels; use 'complete'"

@@ -243,6 +243,17 @@ def heads_in_a_small_space():
   return cut(x, logit_NxL, rng, 'small space')
 
 
+def heads_of_neighbours():
+  """30 labels in six groups, whose heads are nearly alike."""
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(1160, 30))
+  weight_DxL = rng.normal(size=(30, 6))[:, np.arange(30) % 6]
+  weight_DxL += 0.2 * rng.normal(size=(30, 30))
+  logit_NxL = x @ weight_DxL
+  logit_NxL *= 6 / logit_NxL.std()
+  return cut(x, logit_NxL - 4, rng, 'neighbours')
+
+
 class Parts(nn.Module):
   """Tokens that x holds one after the other, as they are."""
 
@@ -315,6 +326,20 @@ def test_labels_share_strength_on_few_rows(model, small_space):
   data, heads_K = small_space
   gain_K = heads_K - nll_of_test_rows_K(model, data)
   assert gain_K.min() > 0.4, gain_K
+
+
+def test_a_graph_of_training_rows_tells_which_labels_share():
+  """Of full rank: without the graph there is nothing to share by."""
+  data = heads_of_neighbours()
+  heads_K = nll_of_test_rows_K(independent.Model(30, LINEAR), data)
+  gain_of = {}
+  for graph in ml_gcn.GRAPHS:
+    model = ml_gcn.Model(
+      *(30, LINEAR), embedding=30, graph=graph, threshold=0.5, share=0.8
+    )
+    gain_of[graph] = heads_K - nll_of_test_rows_K(model, data)
+  assert gain_of['prior'].min() > 0.8, gain_of
+  assert gain_of['none'].max() < -2, gain_of
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,15 @@ from configs import chain_linear
 from mlc import build, loop, missing
 from mlc import data as data_lib
 from mlc.errors import InputError
-from mlc.models import chain, independent, rnn, separate, transformer
+from mlc.models import (
+  chain,
+  crf_chain,
+  independent,
+  rnn,
+  separate,
+  transformer,
+  tree_chain,
+)
 
 MODELS = [chain, rnn, transformer]
 SMALL = {'rnn': {'width': 16}, 'transformer': {'width': 16, 'depth': 1}}
@@ -32,7 +40,9 @@ def agree(y_BxL):
   return (same_BxUxL | ~MASK_BxL[:, None]).all(-1)
 
 
-@pytest.mark.parametrize('module', [*MODELS, independent])
+@pytest.mark.parametrize(
+  'module', [*MODELS, independent, tree_chain, crf_chain]
+)
 def test_the_marginal_loss_is_the_sum_over_all_completions(module, monkeypatch):
   monkeypatch.setattr(missing, 'AT_ONCE', 4)
   c = contract.case(make(module, missing='marginal'))
@@ -169,7 +179,11 @@ def test_what_cannot_be_is_refused_in_one_line():
     with pytest.raises(InputError, match='no input for an unknown label'):
       init(make(module, missing='unknown'))
   many = jnp.zeros((1, 13))
-  for module, fits in ((chain, False), (independent, True)):
+  for module, fits in (
+    (chain, False),
+    (independent, True),
+    (tree_chain, True),
+  ):
     model = module.Model(
       num_labels=13, encoder=contract.encoders.Linear(), missing='marginal'
     )

@@ -25,6 +25,7 @@ class OneParent(base.Autoregressive):
 
   carry_is_prefix: ClassVar[bool] = True
   any_order: ClassVar[bool] = False
+  sums_by_messages: ClassVar[bool] = True
 
   def links(self, h) -> jax.Array:
     """BxLx2: the logit of each label, its parent off and on."""
@@ -69,6 +70,11 @@ class OneParent(base.Autoregressive):
     if given_BxL is not None:
       link_BxLx2 = messages.given(link_BxLx2, *forest, given_BxL)
     return messages.marginals(link_BxLx2, *forest)
+
+  def observed_log_prob(self, h, y_BxL, mask_BxL):
+    given_BxL = jnp.where(mask_BxL > 0, y_BxL, -1)
+    forest = self.parent_L, self.order_L
+    return messages.log_prob(self._table(h), *forest, given_BxL)
 
   def start(self, h):
     link_BxLx2 = self._table(h)

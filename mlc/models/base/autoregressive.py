@@ -47,6 +47,8 @@ class Autoregressive(LabelModel):
   carry_is_prefix: ClassVar[bool] = False
   # Does `logits` take NaN in y for a label that is not known?
   feeds_unknown: ClassVar[bool] = False
+  # Does `observed_log_prob` sum labels out with any number of them?
+  sums_by_messages: ClassVar[bool] = False
   # May labels be predicted in any order? Not where a graph decides it.
   any_order: ClassVar[bool] = True
 
@@ -142,17 +144,17 @@ class Autoregressive(LabelModel):
   def _loss(self, x, y_BxL, mask_BxL, train):
     known_BxL = jnp.where(mask_BxL > 0, y_BxL, 0.0)
     if self.sums_out:
-      log_prob_B = missing.observed_log_prob(
-        self,
-        self.encode(x, train=train),
-        known_BxL,
-        mask_BxL,
-        all_label_sets(self.num_labels),
-      )
+      h = self.encode(x, train=train)
+      log_prob_B = self.observed_log_prob(h, known_BxL, mask_BxL)
       return -log_prob_B * mask_BxL.any(-1), mask_BxL.mean(-1)
     logits_BxL, counted_BxL = self._cells(x, y_BxL, mask_BxL, train)
     nll_BxL = losses.bce(logits_BxL, known_BxL)
     return (nll_BxL * counted_BxL).sum(-1), counted_BxL.mean(-1)
+
+  def observed_log_prob(self, h, y_BxL, mask_BxL):
+    """Log p(observed labels | h) -> B: a sum over all 2^L label sets."""
+    sets_UxL = all_label_sets(self.num_labels)
+    return missing.observed_log_prob(self, h, y_BxL, mask_BxL, sets_UxL)
 
   def begin(self, x):
     """-> (memory, carry) before the first step.
