@@ -109,10 +109,13 @@ class Progress:
     self.name = name
     self._show('starts', now=True)
 
-  def advance(self, units: float, text: str = '') -> None:
-    """`units` more are done; `text` says where it stands, for a human."""
+  def advance(self, units: float, text: str = '', now: bool = False) -> None:
+    """`units` more are done; `text` says where it stands, for a human.
+
+    now: it is told however late the last line was.
+    """
     self.done += units
-    self._show(text)
+    self._show(text, now)
 
   def skip(self, units: float, text: str) -> None:
     """`units` need not be done, for the reason `text`: they took no time."""

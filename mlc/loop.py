@@ -141,4 +141,6 @@ def _epochs(runs, config, saved, write, progress, stop):
       speed = logs.rate(rows / max(time.monotonic() - began, 1e-9))
       progress.advance(1, f'{text}, {speed}')
       if not runs.running.any() and runs.epoch < epochs:
-        progress.skip(epochs - runs.epoch, f'{text}: stopped early')
+        # Not skipped: what is still to come will stop early too.
+        left = epochs - runs.epoch
+        progress.advance(left, f'{text}: stopped early', now=True)

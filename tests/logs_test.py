@@ -92,13 +92,25 @@ def test_what_is_skipped_does_not_shorten_the_time_left(clock, stream):
     clock.now = 10.0
     # 10 of the 40 units to do took 10 seconds.
     bar.advance(10, 'epoch 70/100')
-    clock.now = 20.0
-    bar.skip(30, 'stopped early')
+    clock.now = 12.0
+    bar.skip(30, 'done before')
   assert stream.getvalue().splitlines()[1:4] == [
     '[ 60%] chain: goes on after epoch 60 (2 s)',
     '[ 70%] chain: epoch 70/100 (10 s, about 30 s left)',
-    '[100%] chain: stopped early (20 s)',
+    '[100%] chain: done before (12 s)',
   ]
+
+
+def test_rows_that_stop_early_shorten_the_time_left(clock, stream):
+  with logs.Progress(300, stream, clock=clock) as bar:
+    bar.start('chain')
+    clock.now = 4.0
+    bar.advance(20, 'epoch 20/100')
+    bar.advance(80, 'epoch 20/100: stopped early', now=True)
+  # A third took 4 seconds.
+  assert stream.getvalue().splitlines()[1] == (
+    '[ 33%] chain: epoch 20/100: stopped early (4 s, about 8 s left)'
+  )
 
 
 def test_an_exception_is_not_called_done(stream):
