@@ -181,10 +181,15 @@ def table(config, rows: dict):
   total = sum(tuning.epochs(row) for row, _ in rows.values())
   try:
     with logs.Progress(total, stream) as progress, profile:
-      outcomes = [
-        _outcome(progress, name, row, data, asked.is_set, len(rows))
-        for name, (row, data) in rows.items()
-      ]
+      outcomes, trained = [], {}
+      for name, (row, data) in rows.items():
+        before = trained.setdefault(experiment.of_training(row), name)
+        if first:
+          run_folder.share(folder / before, folder / name)
+        parallel.any_of(False)
+        outcomes.append(
+          _outcome(progress, name, row, data, asked.is_set, len(rows))
+        )
   except loop.Stopped:
     if first:
       print(f'{folder}: stopped and saved; the same command goes on')

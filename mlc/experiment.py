@@ -46,6 +46,14 @@ def after_training(config) -> tuple[str, ...]:
   return *judged, 'inference', 'decode_batch', 'decode_mib'
 
 
+def of_training(config) -> str:
+  """What training looks at: alike in configs that train the same runs."""
+  found = json.loads(config.to_json_best_effort())
+  for key in ('name', *after_training(config)):
+    del found[key]
+  return json.dumps(found, sort_keys=True)
+
+
 def alternatives(config) -> Iterator:
   """`config` with each inference of 'exact or beam(width=64)'."""
   for call in config.inference.split(' or '):

@@ -23,6 +23,8 @@ RUN_CONTENT = (
   *('tuning', 'tuning.json'),
   *('summary.json', 'DONE'),
 )
+# What training writes; the last is the last to be shared.
+TRAINED = 'tuning', 'tuning.json', 'stages', 'metrics.jsonl', 'checkpoints'
 # A folder with one of these is a run's. The first is the last to go.
 RUN_MARKS = ('config.json', 'metrics.jsonl', 'checkpoint', 'checkpoints')
 ABSENT = object()
@@ -135,6 +137,25 @@ def is_done(folder, config_dict: Mapping) -> bool:
   except (OSError, ValueError):
     return False
   return not _differences(there, _plain(config_dict))
+
+
+def share(source, target) -> None:
+  """Gives the run in `target` what training wrote in `source`, which is done.
+
+  Nothing where `target` has a training of its own.
+  """
+  source, target = pathlib.Path(source), pathlib.Path(target)
+  if not (source / 'DONE').exists() or (target / TRAINED[-1]).exists():
+    return
+  for path in (source / name for name in TRAINED if (source / name).exists()):
+    copy = target / f'.{path.name}.{secrets.token_hex(8)}.tmp'
+    place = target / path.name
+    if path.is_dir():
+      shutil.copytree(path, copy)
+      shutil.rmtree(place, ignore_errors=True)  # Of a copying cut short.
+    else:
+      shutil.copyfile(path, copy)
+    copy.replace(place)
 
 
 def _flat(value, prefix: str = '') -> dict:

@@ -253,6 +253,61 @@ def test_what_training_does_not_look_at_may_change_later(finished, tmp_path):
   assert seconds.sub('', after) == seconds.sub('', before)
 
 
+TWO = """
+from configs import compare
+
+
+def get_config(calls):
+  config = compare.whole()
+  for name, call in zip('ab', calls.split('|')):
+    row = compare.row('chain')
+    row.name, row.inference = name, call
+    compare.add(config, name, row)
+  return config
+"""
+
+
+def test_rows_that_differ_in_inference_alone_are_trained_once(tmp_path):
+  (tmp_path / 'two.py').write_text(TWO)
+
+  def run(calls, workdir):
+    done = subprocess.run(
+      [
+        *(sys.executable, '-m', 'experiments.compare'),
+        f'--config={tmp_path / "two.py"}:{calls}',
+        f'--workdir={workdir}',
+        '--config.data=world/one_flip(num_labels=4, num_rows=200)',
+        *('--config.epochs=3', '--config.seeds=2'),
+      ],
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    with (workdir / 'table.csv').open() as file:
+      return done.stderr, list(csv.DictReader(file))
+
+  both, alone = tmp_path / 'both', tmp_path / 'alone'
+  told, rows = run('greedy|beam(width=4)', both)
+  assert 'a: goes on' not in told and 'b: goes on after epoch 3' in told
+  lines = [(both / name / 'metrics.jsonl').read_bytes() for name in 'ab']
+  assert lines[0] == lines[1]
+  # As if it had been trained by itself.
+  _, expected = run('beam(width=4)', alone)
+  found = {
+    (row['decision'], row['metric']): row['mean']
+    for row in rows
+    if row['model'] == 'b' and not row['metric'].endswith('_seconds')
+  }
+  assert found == {
+    (row['decision'], row['metric']): row['mean']
+    for row in expected
+    if not row['metric'].endswith('_seconds')
+  }
+  greedy = [row['inference'] for row in rows if row['model'] == 'a']
+  assert set(greedy) == {'greedy'}
+
+
 def test_a_folder_of_another_config_is_refused_and_overwritten(finished):
   workdir, _ = finished
   flags = ('--config.seeds=1', '--config.epochs=2')

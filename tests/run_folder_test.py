@@ -327,3 +327,30 @@ def test_jsonl_is_strict_and_all_or_nothing(path):
   with pytest.raises(RuntimeError, match='planted'):
     run_folder.write_jsonl(path, rows())
   assert (path.read_text(), names(path.parent)) == (before, [path.name])
+
+
+def test_a_training_is_shared_whole_and_over_no_other(tmp_path):
+  source, target, own = (tmp_path / name for name in ('a', 'b', 'own'))
+  for folder in (source, target, own):
+    folder.mkdir()
+  (source / 'metrics.jsonl').write_text('lines')
+  for step in ('7', 'final'):
+    (source / 'checkpoints' / step).mkdir(parents=True)
+    (source / 'checkpoints' / step / 'arrays').write_text(step)
+  (source / 'tuning').mkdir()
+  (source / 'table.md').write_text('of a')
+  (own / 'checkpoints').mkdir()
+  run_folder.share(source, target)
+  assert not list(target.iterdir())  # It is not done.
+  (source / 'DONE').touch()
+  # A copying that was cut short: some is there, its checkpoints are not.
+  (target / 'tuning' / 'old').mkdir(parents=True)
+  run_folder.share(source, target)
+  run_folder.share(source, own)
+  assert not list((own / 'checkpoints').iterdir())
+  found = {str(p.relative_to(target)) for p in target.rglob('*')}
+  assert found == {
+    *('metrics.jsonl', 'tuning', 'checkpoints', 'checkpoints/7'),
+    *('checkpoints/7/arrays', 'checkpoints/final', 'checkpoints/final/arrays'),
+  }
+  assert (target / 'checkpoints/7/arrays').read_text() == '7'

@@ -1,7 +1,7 @@
 """How wide inference must be: one transformer decoder, many beams.
 
-All rows train the same model from the same seeds; they differ in what decodes
-it. `nodes` counts prefixes, `unseen mass` bounds what no candidate covers.
+One training: rows differ in what decodes the model. `nodes` counts prefixes,
+`unseen mass` bounds what no candidate covers.
 Command: python -m experiments.compare --config=configs/ablations/width.py
   --workdir=runs/width
 The argument is the model: --config=configs/ablations/width.py:chain.
