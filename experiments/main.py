@@ -15,6 +15,7 @@ from ml_collections import config_flags
 
 from mlc import (
   build,
+  checks,
   experiment,
   hosts,
   logs,
@@ -142,7 +143,7 @@ def table(config, rows: dict):
     # Tracing all models takes minutes: not those that did more here.
     done = None if OVERWRITE.value else _done(folder / name, row)
     try:
-      rows[name] = done or experiment.check(row, data), data
+      rows[name] = done or checks.check(row, data), data
     except InputError as error:
       if view != 'ranks':
         raise
@@ -238,7 +239,7 @@ def _outcome(progress, name, row, data, stop, num_rows):
 
 def _done(folder, row):
   """The row as it was run in `folder` and is done, or None."""
-  for one in experiment.alternatives(row):
+  for one in checks.alternatives(row):
     if run_folder.is_done(folder, _dict(one)):
       return one
   return None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import mpvae, rakel
-from mlc import build, experiment, inference, posterior, scoring
+from mlc import build, checks, experiment, inference, posterior, scoring
 from mlc import data as data_lib
 from mlc.errors import InputError
 from mlc.models import base, chain, ising, mixture, set_rnn
@@ -87,7 +87,7 @@ def trained(config, folder):
   config.encoder.update({'widths': (4,), 'dropout': 0.0})
   config.train.update({'epochs': 2, 'batch_size': 18})
   data = contract.dataset()
-  config = experiment.check(config, data)
+  config = checks.check(config, data)
   outcome = experiment.train_and_evaluate(config, data, folder)
   return {(r.decision, r.metric): r for r in outcome.records}
 
@@ -114,7 +114,7 @@ def test_calibrated_scores_are_probabilities(tmp_path):
     plain = config.copy_and_resolve_references()
     plain.calibration = 'none'
     plain.train.batch_size = 18
-    experiment.check(plain, contract.dataset())
+    checks.check(plain, contract.dataset())
   found = trained(config, tmp_path)
   assert {'brier', 'hamming_loss'} <= {metric for _, metric in found}
 

@@ -8,7 +8,7 @@ import contract
 import numpy as np
 import pytest
 
-from mlc import build, experiment
+from mlc import build, checks
 from mlc import data as data_lib
 from mlc.models import base
 
@@ -94,4 +94,4 @@ def test_the_setting_of_a_paper_can_be_trained(name):
     rng.normal(size=(300, 20)), rng.random((300, 10)) < 0.3
   )
   config = importlib.import_module(f'configs.papers.{name}').get_config()
-  experiment.check(config, data)
+  checks.check(config, data)

@@ -9,8 +9,8 @@ from scipy import special
 from sklearn import linear_model
 
 from configs import default, stacking
+from mlc import checks, encoders, errors, loop, stacked, stages
 from mlc import data as data_lib
-from mlc import encoders, errors, experiment, loop, stacked, stages
 from mlc.models import stacking as model_lib
 
 D, L, TRAIN = 3, 3, 40
@@ -114,7 +114,7 @@ def missing():
 def fitted(request, missing, tmp_path_factory):
   """(variables, data handed to the second level) of two linear levels."""
   config = linear(request.param)
-  experiment.check(config, missing)
+  checks.check(config, missing)
   return trained(config, missing, tmp_path_factory.mktemp('fitted'))
 
 
@@ -258,7 +258,7 @@ def test_folds_that_cannot_be_are_refused(folds, message):
     del config.first.folds
     config.first.folds = folds
   with pytest.raises(errors.InputError, match=message) as caught:
-    experiment.check(config, dataset())
+    checks.check(config, dataset())
   assert '\n' not in str(caught.value)
 
 
@@ -266,7 +266,7 @@ def test_what_has_no_marginals_cannot_be_a_first_level():
   config = linear()
   config.first.model = {'name': 'chain'}
   with pytest.raises(errors.InputError, match='folds on chain'):
-    experiment.check(config, dataset())
+    checks.check(config, dataset())
 
 
 def test_a_first_level_without_a_place_is_refused():
@@ -274,4 +274,4 @@ def test_a_first_level_without_a_place_is_refused():
   config.stages = ('second',)
   config.second = config.first
   with pytest.raises(errors.InputError, match='second'):
-    experiment.check(config, dataset())
+    checks.check(config, dataset())

@@ -10,7 +10,7 @@ import pytest
 
 from configs import stacking
 from configs.ablations import frozen_encoder
-from mlc import archive, checkpoint, experiment, loop, stages
+from mlc import archive, checkpoint, checks, experiment, loop, stages
 from mlc.errors import InputError
 
 EPOCHS = 3
@@ -45,7 +45,7 @@ class Cut:
 
 
 def trained(config, data, folder, **options):
-  checked = experiment.check(config, data)
+  checked = checks.check(config, data)
   return experiment.train_and_evaluate(
     checked, data, folder, tensorboard=False, **options
   )
@@ -117,7 +117,7 @@ def test_a_part_to_keep_that_there_is_not_is_refused_before_training(data):
   config = row('chain')
   config.heads.keep = ('encodr',)
   with pytest.raises(InputError, match="'encodr'.*encoder") as caught:
-    experiment.check(config, data)
+    checks.check(config, data)
   assert '\n' not in str(caught.value)
 
 
@@ -177,8 +177,8 @@ def test_progress_counts_the_folds_too():
 def test_predictions_are_for_the_last_stage_alone(data):
   config = stacking.get_config()
   config.train.batch_size = config.first.train.batch_size = 10
-  experiment.check(config, data)
+  checks.check(config, data)
   config.warm = {'model': config.model, 'train': config.train}
   config.stages = ('first', 'warm')
   with pytest.raises(InputError, match='is for the last stage'):
-    experiment.check(config, data)
+    checks.check(config, data)

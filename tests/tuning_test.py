@@ -10,8 +10,8 @@ import pytest
 
 from configs import default
 from mlc import (
+  checks,
   encoders,
-  experiment,
   loop,
   provenance,
   run_folder,
@@ -67,7 +67,7 @@ def tuned(tmp_path_factory):
   """What a search wrote, and the config it ended with."""
   folder = tmp_path_factory.mktemp('tuned')
   data = contract.dataset()
-  experiment.check(config(), data)
+  checks.check(config(), data)
   chosen, report = tuning.chosen(config(), data, folder, None, lambda: False)
   return folder, chosen, report
 
@@ -86,7 +86,7 @@ def test_every_combination_is_tried_and_the_best_is_chosen(tuned):
 
 def test_some_settings_are_drawn_from_the_grid(tmp_path):
   drawn = config(trials=3)
-  experiment.check(drawn, contract.dataset())
+  checks.check(drawn, contract.dataset())
   _, report = tuning.chosen(
     drawn, contract.dataset(), tmp_path, None, lambda: False
   )
@@ -134,7 +134,7 @@ def test_what_was_tried_is_not_tried_again(tuned, monkeypatch):
 )
 def test_a_grid_that_cannot_be_tried(changes, text):
   with pytest.raises(InputError, match=text):
-    experiment.check(config(**changes), contract.dataset())
+    checks.check(config(**changes), contract.dataset())
 
 
 def test_a_number_for_each_run():
@@ -143,7 +143,7 @@ def test_a_number_for_each_run():
     del bad.train.optimizer.lr
     bad.train.optimizer.lr = LR
   with pytest.raises(InputError, match='one for each of 3 runs'):
-    experiment.check(bad, contract.dataset())
+    checks.check(bad, contract.dataset())
 
 
 def test_a_trial_that_fails_later_is_the_worst(tmp_path):

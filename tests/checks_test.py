@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import chain, chain_linear, independent
-from mlc import build, experiment, metrics
+from mlc import build, checks, experiment, metrics
 from mlc import data as data_lib
 from mlc.decisions import targets
 from mlc.errors import InputError
@@ -39,7 +39,7 @@ def test_every_target_is_a_metric_of_a_decision():
 def test_all_kinds_of_metrics_can_be_selected_by(select):
   made = config()
   made.train.select = select
-  experiment.check(made, contract.dataset())
+  checks.check(made, contract.dataset())
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_all_kinds_of_metrics_can_be_selected_by(select):
 )
 def test_it_is_one_line_in_no_time(changes, message):
   with pytest.raises(InputError, match=message) as error:
-    experiment.check(config(**changes), contract.dataset())
+    checks.check(config(**changes), contract.dataset())
   assert '\n' not in str(error.value)
 
 
@@ -75,15 +75,15 @@ def test_the_first_inference_that_fits_is_taken(num_labels, used):
   data = data_lib.from_arrays(rng.normal(size=(40, 5)), y)
   made = chain.get_config()
   made.train.batch_size, made.inference = 8, 'exact or beam(width=3)'
-  assert experiment.check(made, data).inference == used
+  assert checks.check(made, data).inference == used
   made.inference = 'exact or best_first(candidates=0)'
   refused = pytest.raises(InputError, match='candidates')
   with contextlib.nullcontext() if used == 'exact' else refused:
-    experiment.check(made, data)
+    checks.check(made, data)
   # What is wrong for another reason is told as it is.
   made.inference, made.seeds = 'exact or beam(width=3)', 0
   with pytest.raises(InputError, match='0 seeds'):
-    experiment.check(made, data)
+    checks.check(made, data)
 
 
 def test_heads_are_exact_with_any_number_of_labels():
@@ -93,7 +93,7 @@ def test_heads_are_exact_with_any_number_of_labels():
   )
   made = independent.get_config()
   made.train.batch_size = 8
-  assert experiment.check(made, data).inference == 'exact'
+  assert checks.check(made, data).inference == 'exact'
 
 
 @pytest.mark.parametrize(
@@ -105,11 +105,11 @@ def test_what_is_fitted_on_validation_rows_needs_some(changes):
   bare = dataclasses.replace(data, splits=none)
   made = chain_linear.get_config('contract')
   made.decisions = ('hamming',)
-  experiment.check(made, bare)
+  checks.check(made, bare)
   for key, value in changes.items():
     made[key] = value
   with pytest.raises(InputError, match='no validation rows, which thresholds'):
-    experiment.check(made, bare)
+    checks.check(made, bare)
 
 
 def test_what_stops_training_may_not_change_after_it():
