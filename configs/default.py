@@ -18,6 +18,8 @@ def get_config(data: str = 'yeast') -> ml_collections.ConfigDict:
   config.tune = ()
   config.trials = 0  # Settings drawn from that grid; 0: all of them.
   config.seeds = 5  # Runs, trained together as one program.
+  # Then once more, on validation rows too, for as many epochs.
+  config.refit = False
   config.model = ml_collections.ConfigDict({'name': 'independent'})
   config.encoder = ml_collections.ConfigDict(
     {'name': 'MLP', 'widths': (256,), 'dropout': 0.5}

@@ -15,6 +15,7 @@ from mlc import (
   loop,
   optimizer,
   outcomes,
+  refit,
   scoring,
   stacked,
   stages,
@@ -91,6 +92,7 @@ def _check(config, data) -> None:
     if rule.fit:
       jax.eval_shape(rule.fit, cells, cells, cells)
   outcomes.check(config, data)
+  refit.check(config, data)
   infer = build.infer(config.inference)
   rows = train.Batch(*data.rows(data.splits['train'][:2]))
   # In training a stage before may have put predictions into x.

@@ -18,6 +18,7 @@ from mlc import (
   outcomes,
   parallel,
   provenance,
+  refit,
   run_folder,
   saved,
   stages,
@@ -31,7 +32,7 @@ from mlc.tables.report import Record
 
 def after_training(config) -> tuple[str, ...]:
   """Keys of `config` that training does not look at: they may change later."""
-  judged = 'decisions', 'metrics', 'calibration', 'rules'
+  judged = 'decisions', 'metrics', 'calibration', 'rules', 'refit'
   if any(stage.train.select != 'loss' for _, stage in stages.of(config)):
     return judged  # It is stopped by its answers.
   return *judged, 'inference', 'decode_batch', 'decode_mib'
@@ -100,6 +101,9 @@ def train_and_evaluate(
   fitted = decode.fit(
     result.variables, data.split('valid'), config.decisions, config.calibration
   )
+  if config.refit:
+    how = progress, stop, tensorboard
+    result = refit.train(result, config, data, folder, *how)
   test = data.split('test')
   on_test = decode(result.variables, test, config.decisions, fitted=fitted)
   about = {
@@ -127,7 +131,7 @@ def train_and_evaluate(
       'notes': outcome.notes,
       'epochs': len(result.history),
       'tuned': tuned.get('chosen', {}),
-      'best': tuning.best(config, result.history),
+      'best': tuning.best(config.train, result.history),
       'compile_seconds': result.compile_seconds,
       'train_seconds': result.train_seconds,
     }

@@ -19,12 +19,15 @@ RUN_CONTENT = (
   *('config.json', 'metadata.json', '*.jsonl', 'predictions*'),
   *('checkpoint*', 'table.*', 'matrix.*', 'ranks.*', 'regret.*', '.*.tmp'),
   *('coherence_*', 'reliability_*'),
-  *('events.out.tfevents.*', 'profile*', 'stages'),
+  *('events.out.tfevents.*', 'profile*', 'stages', 'refit'),
   *('tuning', 'tuning.json'),
   *('summary.json', 'DONE'),
 )
 # What training writes; the last is the last to be shared.
-TRAINED = 'tuning', 'tuning.json', 'stages', 'metrics.jsonl', 'checkpoints'
+TRAINED = (
+  *('tuning', 'tuning.json', 'stages', 'metrics.jsonl'),
+  *('refit', 'checkpoints'),
+)
 # A folder with one of these is a run's. The first is the last to go.
 RUN_MARKS = ('config.json', 'metrics.jsonl', 'checkpoint', 'checkpoints')
 ABSENT = object()

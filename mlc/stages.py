@@ -120,6 +120,11 @@ def train(
       results.append(result)
       data = stacked.out_of_fold(model, result.variables, data, fold_N)
       structure['run'] = np.arange(config.seeds, dtype=np.int32)
+  return together(results)
+
+
+def together(results) -> loop.Result:
+  """The last one, with the seconds of all and each run's first failure."""
   by_run = zip(*(r.failures for r in results if r.failures), strict=True)
   failures = tuple(next(filter(None, texts), '') for texts in by_run)
   if failures and all(failures):

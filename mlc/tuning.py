@@ -32,8 +32,11 @@ _NOT_TUNED = {
 
 def epochs(config) -> int:
   """Of all trials and the training after them, at most."""
-  programs = (stages.epochs(_program(config, s)) for s in _programs(config))
-  return stages.epochs(config) + sum(programs)
+  return _epochs_of_trials(config) + (1 + config.refit) * stages.epochs(config)
+
+
+def _epochs_of_trials(config) -> int:
+  return sum(stages.epochs(_program(config, s)) for s in _programs(config))
 
 
 def check(config) -> list:
@@ -84,7 +87,7 @@ def chosen(config, data, folder, progress, stop):
   if path.exists():
     report = json.loads(path.read_text('utf-8'))
     if progress:
-      progress.skip(epochs(config) - stages.epochs(config), 'tuned before')
+      progress.skip(_epochs_of_trials(config), 'tuned before')
   else:
     report = _search(config, data, path.parent, progress, stop)
     if parallel.is_first():
@@ -94,14 +97,17 @@ def chosen(config, data, folder, progress, stop):
 
 
 def best(config, history) -> list[dict]:
-  """Of each run, the score that early stopping went by and its epoch."""
-  select = config.train.get('select', 'loss').partition('(')[0]
+  """Of each run, the score that early stopping went by and its epoch.
+
+  config: of training. history: lines of metrics.jsonl.
+  """
+  select = config.get('select', 'loss').partition('(')[0]
   name = f'valid_{select}'
-  if not config.train.patience or not history or name not in history[0]:
+  if not config.patience or not history or name not in history[0]:
     return []
   lower = select == 'loss' or stats.about(select).lower
   found = []
-  for run in range(config.seeds):
+  for run in range(len(history[0][name])):
     column = (line[name][run] for line in history)
     values = [float(value) for value in column if value is not None]
     if not values:  # It failed in its first epoch.
@@ -151,7 +157,7 @@ def _try(config, settings, data, folder, progress, stop) -> list[dict]:
     scores = [
       {} if failed else score
       for score, failed in zip(
-        best(config, result.history), failures, strict=True
+        best(config.train, result.history), failures, strict=True
       )
     ]
   except session.Diverged:

@@ -1,0 +1,124 @@
+"""Training once more, on validation rows too."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from configs import chain_linear, independent, stacking
+from mlc import checkpoint, checks, encoders, experiment, loop
+from mlc import data as data_lib
+from mlc.errors import InputError
+from mlc.models import independent as heads
+
+NAMES = 'hamming_loss', 'lrap'
+
+
+@pytest.fixture(scope='module')
+def data():
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(90, 5))
+  y = x[:, :3] + rng.normal(size=(90, 3)) > 0
+  splits = np.split(np.arange(90), [40, 65])
+  names = 'train', 'valid', 'test'
+  return data_lib.from_arrays(
+    x, y.astype(float), splits=dict(zip(names, splits, strict=True))
+  )
+
+
+def small(module):
+  config = module.get_config()
+  config.seeds, config.refit, config.metrics = 2, True, NAMES
+  config.decisions = ('scut',)
+  config.inference = 'exact'
+  if module is not chain_linear:
+    config.encoder.update({'widths': (4,), 'dropout': 0.0})
+    config.train.update({'epochs': 30, 'batch_size': 10, 'patience': 3})
+    config.train.optimizer.lr = 0.05
+  return config
+
+
+def run(config, data, folder):
+  outcome = experiment.train_and_evaluate(
+    checks.check(config, data), data, folder, tensorboard=False
+  )
+  variables, about = checkpoint.restore(folder / 'checkpoints' / 'final')
+  return outcome, variables, about
+
+
+def history(folder):
+  lines = (folder / 'metrics.jsonl').read_text().splitlines()
+  return [json.loads(line) for line in lines]
+
+
+def test_it_is_a_training_on_both_for_the_epochs_that_were_best(data, tmp_path):
+  config = small(independent)
+  _, found, _ = run(config, data, tmp_path)
+  losses = np.array([line['valid_loss'] for line in history(tmp_path)], float)
+  epochs = round(np.mean(np.nanargmin(losses, axis=0) + 1))
+  assert 1 < epochs < len(losses)  # It stopped early, after the best.
+  assert len(history(tmp_path / 'refit')) == epochs
+  # The same by hand, from the loop.
+  rows = np.arange(65)
+  both = dataclasses.replace(data, splits=data.splits | {'train': rows})
+  config.train.update({'epochs': epochs, 'patience': 0})
+  model = heads.Model(num_labels=3, encoder=encoders.MLP((4,)))
+  expected = loop.fit(model, both, config.train, [0, 1]).variables
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+    found['params'],
+    expected['params'],
+  )
+
+
+def test_thresholds_are_of_the_model_that_had_not_seen_validation_rows(
+  data, tmp_path
+):
+  config = small(independent)
+  _, with_refit, about = run(config, data, tmp_path / 'again')
+  config.refit = False
+  _, once, _ = run(config, data, tmp_path / 'once')
+  jax.tree.map(
+    np.testing.assert_array_equal, with_refit['fitted'], once['fitted']
+  )
+  changed = jax.tree.map(
+    lambda a, b: np.abs(a - b).max(), with_refit['params'], once['params']
+  )
+  assert max(jax.tree.leaves(changed)) > 1e-3
+  assert about['config']['refit']
+
+
+def test_linear_links_are_solved_on_both(data, tmp_path):
+  _, found, _ = run(small(chain_linear), data, tmp_path / 'a')
+  rows = np.arange(65)
+  both = dataclasses.replace(data, splits=data.splits | {'train': rows})
+  config = small(chain_linear)
+  config.refit = False
+  _, expected, _ = run(config, both, tmp_path / 'b')
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+    found['params'],
+    expected['params'],
+  )
+
+
+def test_every_stage_takes_its_own_epochs(data, tmp_path):
+  config = small(stacking)
+  config.first.train.update({'epochs': 30, 'batch_size': 8, 'patience': 3})
+  config.first.train.optimizer.lr = 0.02
+  run(config, data, tmp_path)
+  for part in ('.', 'stages/first'):
+    losses = [line['valid_loss'] for line in history(tmp_path / part)]
+    losses = np.array(losses, float)
+    epochs = round(np.mean(np.nanargmin(losses, axis=0) + 1))
+    assert len(history(tmp_path / 'refit' / part)) == epochs
+
+
+def test_there_must_be_rows_to_add(data):
+  none = data.splits | {'valid': np.zeros(0, int)}
+  config = small(chain_linear)
+  config.decisions = ('hamming',)
+  with pytest.raises(InputError, match='no validation rows to train on too'):
+    checks.check(config, dataclasses.replace(data, splits=none))
