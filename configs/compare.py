@@ -68,6 +68,8 @@ def add(config: ml_collections.ConfigDict, name: str, row) -> None:
   for key in SHARED:
     row[key] = config.get_ref(key)
   # A sum follows the whole, but an override of it stays with the row.
+  del row.data
+  row.data = config.get_ref('data') + ''
   row.seeds = config.get_ref('seeds') + 0
   if row.train.batch_size:
     row.train.epochs = config.get_ref('epochs') + 0

@@ -78,6 +78,9 @@ def test_an_override_of_one_row_stays_with_it():
   config.seeds = 3
   assert (config.chain.train.epochs, config.rnn.train.epochs) == (9, 2)
   assert config.chain.seeds == config.rnn.seeds == 3
+  config.data = 'mulan/emotions,mulan/enron'
+  config.rnn.data = 'mulan/emotions'
+  assert config.chain.data == config.data == 'mulan/emotions,mulan/enron'
 
 
 def labelled(kind='multi-label'):
