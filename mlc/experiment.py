@@ -140,7 +140,7 @@ def train_and_evaluate(
 
 
 def _remarks(config, valid) -> list[str]:
-  """Labels with too few validation rows for what was fitted on these."""
+  """What validation rows were used for beyond the usual, or too few for."""
   found = []
   for call in config.decisions:
     name, options = calls.parse(call, 'decision')
@@ -160,4 +160,6 @@ def _remarks(config, valid) -> list[str]:
       )
   for text in found:
     logging.warning('%s: %s', config.name, text)
+  if config.refit:
+    found.append('refit: trained once more, on validation rows too.')
   return found

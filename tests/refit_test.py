@@ -55,7 +55,8 @@ def history(folder):
 
 def test_it_is_a_training_on_both_for_the_epochs_that_were_best(data, tmp_path):
   config = small(independent)
-  _, found, _ = run(config, data, tmp_path)
+  outcome, found, _ = run(config, data, tmp_path)
+  assert 'refit: trained once more, on validation rows too.' in outcome.notes
   losses = np.array([line['valid_loss'] for line in history(tmp_path)], float)
   epochs = round(np.mean(np.nanargmin(losses, axis=0) + 1))
   assert 1 < epochs < len(losses)  # It stopped early, after the best.
