@@ -16,10 +16,10 @@ experiments/published/peers.csv: untuned, and the best by test scores).
 Command: make compare-all
 or python -m experiments.compare --config=configs/compare_all.py
   --workdir=runs/compare_all --results=experiments/RESULTS.md
-What was done is not done again; the tables are of the data sets named, so name
-them all: --config.data=mulan/emotions,mulan/scene,mulan/yeast,mulan/enron. A
-model may have fewer: --config.ising.data=mulan/emotions,mulan/scene. The
-argument names the rows, as in configs/compare.py.
+What was done is not done again. The tables are of all that was run so far, in
+experiments/compare_all.jsonl: --config.data=mulan/enron, in a work folder of
+its own, adds a data set to them, and --config=configs/compare_all.py:chain,rnn
+takes the models named alone.
 """
 
 import pathlib

@@ -3,7 +3,9 @@
 python -m experiments.compare --config=configs/compare.py --workdir=runs/compare
 
 --config.data may name several data sets: mulan/emotions,mulan/yeast. With
---results the tables are put into that file too, a section for each config.
+--results the tables are put into that file too, a section for each config. What
+a comparison of view `ranks` came to is kept beside it (mlc/tables/kept.py), and
+the next one adds to that: data sets, or models, can be run one by one.
 """
 
 import ast
@@ -18,7 +20,7 @@ from ml_collections import config_flags
 from experiments import main as main_lib
 from experiments import studies
 from mlc import run_folder
-from mlc.tables import forms, study_view
+from mlc.tables import kept, study_view
 
 
 def rows_of(config) -> dict:
@@ -42,51 +44,66 @@ def main(_):
   """One table of all rows of the config."""
   config = main_lib.CONFIG.value
   rows = rows_of(config)
-  view = main_lib.table(config, dict(rows))
-  if view and main_lib.RESULTS.value:
-    _keep(view, rows, pathlib.Path(main_lib.RESULTS.value))
-
-
-def _keep(view, rows, path) -> None:
-  """Puts the tables into the file `path`, and their picture beside it.
-
-  The section has the name of the config's file and the text at its head.
-  """
+  if not main_lib.RESULTS.value:
+    main_lib.table(config, dict(rows))
+    return
+  path = pathlib.Path(main_lib.RESULTS.value)
   name = config_flags.get_config_filename(flags.FLAGS['config'])
   source = pathlib.Path(name.partition(':')[0])  # Less the argument.
-  head = ast.get_docstring(ast.parse(source.read_text('utf-8'))) or ''
+  sittings = path.with_name(f'{source.stem}.jsonl')
+  several = config.get('view') == 'ranks'
+  all_rows = kept.read(sittings) if several else []
+
+  def join(records):
+    nonlocal all_rows
+    now = kept.rows(records, chosen(rows), _made())
+    all_rows = kept.merged(all_rows, now)
+    return kept.records(all_rows)
+
+  view = main_lib.table(config, dict(rows), join if several else list)
+  if not view:
+    return
+  path.parent.mkdir(parents=True, exist_ok=True)
+  if several:
+    run_folder.write_jsonl(sittings, all_rows)
+  made = kept.made(all_rows) if several else f'{_made()}.'
+  picture = path.with_name(f'{source.stem}.png')
+  run_folder.atomic_write(picture, view.png(dpi=90))
+  text = study_view.compared(view, made, picture.name, kept.settings(all_rows))
+  _put(text, source, path)
+
+
+def _made() -> str:
+  """By which code, when, on what, as the work folder says."""
   folder = pathlib.Path(str(main_lib.WORKDIR.value))
   about = json.loads((folder / 'metadata.json').read_text('utf-8'))
-  made = f'{studies.code_of(about)}, {os.cpu_count()} CPU cores.'
-  picture = path.with_name(f'{source.stem}.png')
-  text = study_view.compared(view, made, picture.name, chosen(rows, folder))
+  return f'{studies.code_of(about)}, {os.cpu_count()} CPU cores'
+
+
+def _put(text: str, source: pathlib.Path, path: pathlib.Path) -> None:
+  """`text` into the file `path`, in the section of a config's file.
+
+  The section has the file's name, and the text at its head.
+  """
+  head = ast.get_docstring(ast.parse(source.read_text('utf-8'))) or ''
   blocks = {'all': text}
-  text = path.read_text('utf-8') if path.exists() else ''
-  text = study_view.merged(text, source.stem, head, blocks, blocks)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  run_folder.atomic_write(picture, view.png(dpi=90))
+  before = path.read_text('utf-8') if path.exists() else ''
+  text = study_view.merged(before, source.stem, head, blocks, blocks)
   run_folder.atomic_write(path, text)
 
 
-def chosen(rows, folder) -> forms.Grid | None:
-  """The settings that validation rows chose, of rows that were tuned."""
-  found, keys = {}, ()
-  for name, row in rows.items():
-    path = folder / name / 'tuning.json'
-    if path.exists():
-      settings = json.loads(path.read_text('utf-8'))['chosen']
-      keys = tuple(settings)
-      texts = [json.dumps(value).strip('[]') for value in settings.values()]
-      found.setdefault(row.name, {})[row.data] = ' / '.join(texts)
-  if not found:
-    return None
-  sets = tuple(dict.fromkeys(row.data for row in rows.values()))
-  lines = tuple(
-    forms.Line((model,), tuple((cells.get(data, '–'), False) for data in sets))
-    for model, cells in found.items()
-  )
-  names = ' / '.join(key.rpartition('.')[-1] for key in keys)
-  return forms.Grid(('model',), sets, lines, f'Settings chosen: {names}')
+def chosen(rows) -> dict[tuple[str, str], dict]:
+  """(data set, model) -> the settings that validation rows chose."""
+  folder = pathlib.Path(str(main_lib.WORKDIR.value))
+  paths = {
+    (row.data, row.name): folder / name / 'tuning.json'
+    for name, row in rows.items()
+  }
+  return {
+    key: json.loads(path.read_text('utf-8'))['chosen']
+    for key, path in paths.items()
+    if path.exists()
+  }
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 """What the experiment scripts share: flags, caches, errors in one line."""
 
+from collections.abc import Callable
 import contextlib
 import io
 import json
@@ -107,7 +108,7 @@ def _parse(argv):
     raise InputError(text) from None
 
 
-def table(config, rows: dict):
+def table(config, rows: dict, join: Callable[[list], list] = list):
   """Trains every config of `rows` (folder -> config) and writes one table.
 
   config: the whole, saved in the work folder; its `view` says what the table
@@ -115,6 +116,7 @@ def table(config, rows: dict):
     `data_seed` only are one row of the table. What was done there before is
     not done again; a SIGTERM saves, and ends the process with status 0. In view
     `ranks` a row that cannot be is left out, and a note says why.
+  join: the records of the rows -> those of the table.
   Returns the view that was written; None for a process that writes nothing, or
   that was stopped.
   """
@@ -154,7 +156,7 @@ def table(config, rows: dict):
     raise InputError(left_out[0])
   peers = []
   if config.get('peers'):
-    peers = ranks.peers(config.peers, [data.name for data in sets.values()])
+    peers = ranks.peers(config.peers)
   first = parallel.is_first()
   about = None
   if first:
@@ -200,10 +202,10 @@ def table(config, rows: dict):
   found = outcomes_lib.merged(outcomes, pool=view != 'regret')
   if not found.records:
     raise InputError(f'no row stayed finite: {" ".join(found.notes)}')
+  records, notes = join(found.records), [*left_out, *found.notes]
   title = f'{config.seeds} seed{"s" * (config.seeds > 1)}, test rows'
-  if len(sets) == 1:
-    title = f'{next(iter(sets.values())).name}: {title}'
-  records, notes = found.records, [*left_out, *found.notes]
+  if len(on := {record.dataset for record in records}) == 1:
+    title = f'{on.pop()}: {title}'
   if view == 'table':
     notes = [*OF_SEEDS, *notes]
   shown = VIEWS[view].write([*records, *peers], folder, notes, title)

@@ -34,7 +34,7 @@ def git_state(folder) -> tuple[str | None, bool | None]:
     if not git('ls-files', '.'):
       return None, None
     # What the studies write is no code.
-    written = ('RESULTS.md', '*.png', 'ablations/*')
+    written = ('RESULTS.md', '*.png', '*.jsonl', 'ablations/*')
     others = [':/', *(f':(top,exclude)experiments/{w}' for w in written)]
     changed = git('status', '--porcelain', '--', *others)
     return git('rev-parse', 'HEAD'), bool(changed)

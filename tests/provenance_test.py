@@ -31,7 +31,8 @@ def test_git_state_is_that_of_the_checkout_that_tracks_the_folder(tmp_path):
   git('commit', '-m', 'first')
   commit = (tmp_path / '.git/refs/heads/main').read_text().strip()
   assert provenance.git_state(tmp_path / 'package') == (commit, False)
-  write(tmp_path, 'experiments/RESULTS.md', 'experiments/ablations/a.png')
+  written = 'RESULTS.md', 'all.jsonl', 'ablations/a.png'
+  write(tmp_path, *(f'experiments/{name}' for name in written))
   assert provenance.git_state(tmp_path / 'package') == (commit, False)
   write(tmp_path, 'new.py')
   assert provenance.git_state(tmp_path / 'package') == (commit, True)

@@ -2,7 +2,6 @@
 
 import io
 import itertools
-import json
 import math
 import re
 
@@ -110,7 +109,7 @@ def test_peers_stand_beside_and_are_not_ranked(tmp_path):
     'c,hamming_loss,0.5,lib\n'
     'z,hamming_loss,0.5,lib\na,macro_f1,0.5,lib\n'
   )
-  view = ranks.build(records() + ranks.peers(file, SETS))
+  view = ranks.build(records() + ranks.peers(file))
   assert ranks.PEER not in view.friedman('hamming_loss')[0]
   assert 'macro_f1' not in view.values
   notes = ' '.join(view.notes('in bold'))
@@ -126,24 +125,6 @@ def test_a_comparison_is_a_section_of_the_results():
   # Headings above are those of the file.
   assert not [line for line in text.splitlines() if re.match('#{1,3} ', line)]
   assert 'Commit 1.' in text.splitlines()[0]
-
-
-def test_chosen_settings_are_told_for_each_set(tmp_path):
-  config = compare_config.get_config('independent,chain')
-  config.view, config.data = 'ranks', 'a,b'
-  rows = compare_main.rows_of(config)
-  assert compare_main.chosen(rows, tmp_path) is None
-  for data, rate in (('a', 0.1), ('b', 0.02)):
-    chosen = {'encoder.widths': [64], 'train.optimizer.lr': rate}
-    (tmp_path / data / 'chain').mkdir(parents=True)
-    file = tmp_path / data / 'chain' / 'tuning.json'
-    file.write_text(json.dumps({'trials': [], 'chosen': chosen}))
-  grid = compare_main.chosen(rows, tmp_path)
-  view = ranks.build(records())
-  text = study_view.compared(view, 'Commit 1.', 'all.png', grid)
-  assert '#### Settings chosen: widths / lr\n' in text
-  assert re.search(r'\| chain +\| +64 / 0.1 \| +64 / 0.02 \|', text)
-  assert '| independent' not in text
 
 
 def test_no_records_is_one_line():

@@ -228,14 +228,13 @@ def matched(metric: str, decisions: list[str]) -> str:
   return [*made_for, *plain, *decisions][0]
 
 
-def peers(path, datasets: Iterable[str]) -> list[Record]:
+def peers(path) -> list[Record]:
   """Numbers of other libraries, as records of a model that is not ranked.
 
   path: CSV with the columns dataset, metric, value, who.
   """
-  wanted = set(datasets)
   with pathlib.Path(path).open(newline='', encoding='utf-8') as file:
-    rows = [row for row in csv.DictReader(file) if row['dataset'] in wanted]
+    rows = list(csv.DictReader(file))
   return [
     Record(
       row['dataset'],

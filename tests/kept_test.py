@@ -1,0 +1,133 @@
+"""What sittings of a comparison came to, line by line, and their one table."""
+
+import json
+import math
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from mlc.errors import InputError
+from mlc.tables import kept, ranks, study_view
+from mlc.tables.report import Record
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def records(data, models, *, loss=0.25):
+  return [
+    Record(data, model, 'exact', rule, metric, values, note)
+    for model in models
+    for rule in ('hamming', 'subset')
+    for metric, values, note in (
+      # Of each metric another rule's is better.
+      ('hamming_loss', (loss + 0.1 * (rule == 'subset'), loss), ''),
+      ('subset_accuracy', (0.5 - 0.1 * (rule == 'subset'), 1 / 3), ''),
+      ('nll', (math.inf, 2.0), '3 rows'),
+    )
+  ]
+
+
+def test_a_file_gives_back_what_the_tables_show(tmp_path):
+  found = records('a', ['chain', 'rnn']) + records('b', ['chain'])
+  rows = kept.rows(found, {}, 'Commit 1')
+  file = tmp_path / 'rows.jsonl'
+  file.write_text(''.join(json.dumps(row) + '\n' for row in rows))
+  shown, again = ranks.build(found), ranks.build(kept.records(kept.read(file)))
+  for metric, by_set in shown.values.items():
+    for data, cells in by_set.items():
+      for model, cell in cells.items():
+        other = again.values[metric][data][model]
+        assert (other.note, other.best) == (cell.note, cell.best)
+        assert other.values == pytest.approx(cell.values, rel=1e-6)
+  assert shown.markdown() == again.markdown()
+  assert len(rows) == 3
+  assert rows[0]['values']['subset_accuracy'] == [0.4, 0.3333333]
+
+
+def test_a_sitting_replaces_its_own_rows_in_their_place():
+  first = kept.rows(records('a', ['chain', 'rnn']), {}, 'Commit 1')
+  second = kept.rows(
+    records('b', ['chain']) + records('a', ['rnn'], loss=0.125), {}, 'Commit 2'
+  )
+  both = kept.merged(first, second)
+  keys = [(row['dataset'], row['model'], row['made']) for row in both]
+  assert keys == [
+    ('a', 'chain', 'Commit 1'),
+    ('a', 'rnn', 'Commit 2'),
+    ('b', 'chain', 'Commit 2'),
+  ]
+  assert both[1]['values']['hamming_loss'] == [0.125, 0.125]
+  assert kept.made(both) == 'a: Commit 1. a, b: Commit 2.'
+  assert kept.made(first) == 'Commit 1.'
+
+
+def test_chosen_settings_are_told_for_each_set():
+  settings = {
+    (data, 'chain'): {'encoder.widths': [64], 'train.optimizer.lr': rate}
+    for data, rate in (('a', 0.1), ('b', 0.02))
+  }
+  both = records('a', ['independent', 'chain']) + records('b', ['chain'])
+  rows = kept.rows(both, settings, 'Commit 1')
+  assert kept.settings(kept.rows(both, {}, 'Commit 1')) is None
+  view = ranks.build(both)
+  text = study_view.compared(view, 'x', 'all.png', kept.settings(rows))
+  below = text.partition('#### Settings chosen: widths / lr\n')[2]
+  assert re.search(r'\| chain +\| +64 / 0.1 \| +64 / 0.02 \|', below)
+  assert '| independent' not in below
+
+
+@pytest.mark.parametrize('line', ['{"dataset": "a"}', 'x', '3', '[]'])
+def test_a_broken_line_is_one_line(tmp_path, line):
+  file = tmp_path / 'rows.jsonl'
+  good = kept.rows(records('a', ['chain']), {}, 'Commit 1')[0]
+  file.write_text(f'{json.dumps(good)}\n{line}\n')
+  with pytest.raises(InputError, match=r'rows\.jsonl has a line'):
+    kept.read(file)
+  assert kept.read(tmp_path / 'none.jsonl') == []
+
+
+def test_two_sittings_of_the_command_make_one_table(tmp_path):
+  file = tmp_path / 'RESULTS.md'
+
+  def sit(data, models='independent_linear', seeds=2):
+    done = subprocess.run(
+      [
+        *(sys.executable, '-m', 'experiments.compare'),
+        f'--config=configs/compare_all.py:{models}',
+        f'--workdir={tmp_path / data.partition("/")[2]}',
+        f'--results={file}',
+        f'--config.data={data}',
+        f'--config.seeds={seeds}',
+      ],
+      cwd=ROOT,
+      env={k: v for k, v in os.environ.items() if k != 'MLC_DATA'},
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+  one = 'world/one_flip(num_labels=4, num_rows=300)'
+  two = 'world/shared_flip(num_labels=4, num_rows=300)'
+  alone = sit(one)
+  both = sit(two, 'independent_linear,chain_linear')
+  rows = kept.read(tmp_path / 'compare_all.jsonl')
+  models = [row['model'] for row in rows]
+  assert models == ['independent_linear', 'independent_linear', 'chain_linear']
+  assert 'shared_flip' not in alone
+  assert 'one_flip' in both and 'shared_flip' in both
+  text = file.read_text('utf-8')
+  assert text.count('## compare_all') == 1
+  first, *_ = (
+    line
+    for line in text.partition('#### Hamming loss')[2].splitlines()
+    if line.startswith('| independent_linear')
+  )
+  for row in rows[:2]:
+    mean = sum(row['values']['hamming_loss']) / 2
+    assert f'{mean:.3f} ±' in first
