@@ -19,7 +19,9 @@ or python -m experiments.compare --config=configs/compare_all.py
 What was done is not done again. The tables are of all that was run so far, in
 experiments/compare_all.jsonl: --config.data=mulan/enron, in a work folder of
 its own, adds a data set to them, and --config=configs/compare_all.py:chain,rnn
-takes the models named alone.
+takes the models named alone. With
+--config.settings=experiments/compare_all.jsonl nothing is tuned that was tuned
+there.
 """
 
 import pathlib
@@ -57,6 +59,7 @@ def get_config(models: str = ','.join(MODELS)):
   config = compare.get_config(models)
   config.view = 'ranks'
   config.peers = str(PEERS)
+  config.settings = ''
   config.data = 'mulan/emotions,mulan/scene,mulan/yeast'
   for name in config.models:
     row = config[name]

@@ -5,7 +5,8 @@ python -m experiments.compare --config=configs/compare.py --workdir=runs/compare
 --config.data may name several data sets: mulan/emotions,mulan/yeast. With
 --results the tables are put into that file too, a section for each config. What
 a comparison of view `ranks` came to is kept beside it (mlc/tables/kept.py), and
-the next one adds to that: data sets, or models, can be run one by one.
+the next one adds to that: data sets, or models, can be run one by one. With
+--config.settings=FILE rows take the settings chosen there and are not tuned.
 """
 
 import ast
@@ -19,7 +20,8 @@ from ml_collections import config_flags
 
 from experiments import main as main_lib
 from experiments import studies
-from mlc import run_folder
+from mlc import run_folder, tuning
+from mlc.errors import InputError
 from mlc.tables import kept, study_view
 
 
@@ -29,12 +31,14 @@ def rows_of(config) -> dict:
     name: re.split(r',\s*(?![^()]*\))', config[name].data)
     for name in config.models
   }
-  rows = {}
+  rows, before = {}, taken(config)
   for data in dict.fromkeys(data for sets in names.values() for data in sets):
     for name, sets in names.items():
       if data in sets:
         row = config[name].copy_and_resolve_references()
         row.data = data
+        if row.get('tune') and (data, row.name) in before:
+          row = tuning.settled(row, before[data, row.name])
         alone = len(sets) == 1 and config.get('view') != 'ranks'
         rows[name if alone else f'{data}/{name}'] = row
   return rows
@@ -56,7 +60,7 @@ def main(_):
 
   def join(records):
     nonlocal all_rows
-    now = kept.rows(records, chosen(rows), _made())
+    now = kept.rows(records, taken(config) | chosen(rows), _made())
     all_rows = kept.merged(all_rows, now)
     return kept.records(all_rows)
 
@@ -90,6 +94,25 @@ def _put(text: str, source: pathlib.Path, path: pathlib.Path) -> None:
   before = path.read_text('utf-8') if path.exists() else ''
   text = study_view.merged(before, source.stem, head, blocks, blocks)
   run_folder.atomic_write(path, text)
+
+
+def taken(config) -> dict[tuple[str, str], dict]:
+  """(data set, model) -> settings of the file `config.settings`, if it is set.
+
+  Raises InputError where there is none.
+  """
+  if not config.get('settings'):
+    return {}
+  if not pathlib.Path(config.settings).exists():
+    raise InputError(
+      f'settings={config.settings}: no such file: give one that a comparison of'
+      " view 'ranks' wrote beside its --results, or '' to tune"
+    )
+  return {
+    (row['dataset'], row['model']): row['settings']
+    for row in kept.read(config.settings)
+    if row['settings']
+  }
 
 
 def chosen(rows) -> dict[tuple[str, str], dict]:

@@ -93,7 +93,7 @@ def chosen(config, data, folder, progress, stop):
     if parallel.is_first():
       run_folder.write_json(path, report)
       shutil.rmtree(path.parent / 'tuning', ignore_errors=True)
-  return _with(config, report['chosen']), report
+  return settled(config, report['chosen']), report
 
 
 def best(config, history) -> list[dict]:
@@ -207,15 +207,15 @@ def _each(settings) -> list[dict]:
 
 def _program(config, settings):
   """`config` with the settings of a program, a run for each of its trials."""
-  config = _with(config, settings)
+  config = settled(config, settings)
   with config.unlocked():
     config.seeds = len(_each(settings))
     config.equal_seeds = True
   return config
 
 
-def _with(config, settings):
-  """A copy of `config` with them in place of a grid."""
+def settled(config, settings):
+  """A copy of `config` with settings, by key, in place of its grid."""
   copy = config.copy_and_resolve_references()
   with copy.unlocked():
     copy.tune = ()

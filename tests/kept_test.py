@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from configs import compare_all
+from experiments import compare
 from mlc.errors import InputError
 from mlc.tables import kept, ranks, study_view
 from mlc.tables.report import Record
@@ -78,6 +80,33 @@ def test_chosen_settings_are_told_for_each_set():
   below = text.partition('#### Settings chosen: widths / lr\n')[2]
   assert re.search(r'\| chain +\| +64 / 0.1 \| +64 / 0.02 \|', below)
   assert '| independent' not in below
+
+
+def test_rows_take_settings_that_were_chosen_before(tmp_path):
+  file = tmp_path / 'rows.jsonl'
+  chosen = {
+    'encoder.widths': [96],
+    'encoder.dropout': 0.25,
+    'train.optimizer.lr': 0.5,
+    'train.optimizer.weight_decay': 0.125,
+  }
+  both = records('a', ['chain', 'independent'])
+  before = kept.rows(both, {('a', 'chain'): chosen}, 'x')
+  file.write_text(''.join(json.dumps(row) + '\n' for row in before))
+  config = compare_all.get_config('chain,independent,chain_linear')
+  config.data, config.settings = 'a,b', str(file)
+  rows = compare.rows_of(config)
+  row = rows['a/chain']
+  assert (row.encoder.widths, row.encoder.dropout) == ((96,), 0.25)
+  assert row.train.optimizer.to_dict() == rows[
+    'b/chain'
+  ].train.optimizer.to_dict() | {'lr': 0.5, 'weight_decay': 0.125}
+  tuned = {name for name, row in rows.items() if row.tune}
+  assert tuned == {'a/independent', 'b/independent', 'b/chain'}
+  assert compare.taken(config) == {('a', 'chain'): chosen}
+  config.settings = str(tmp_path / 'none.jsonl')
+  with pytest.raises(InputError, match=r'none\.jsonl: no such file'):
+    compare.rows_of(config)
 
 
 @pytest.mark.parametrize('line', ['{"dataset": "a"}', 'x', '3', '[]'])

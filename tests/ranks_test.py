@@ -102,6 +102,41 @@ def test_mean_ranks_leave_out_a_model_that_is_not_on_all_sets():
   assert '*1.0' in file.getvalue()
 
 
+def test_a_set_on_which_few_models_were_run_costs_no_ranks():
+  few = ('model0', 'model1')
+  rows = records()
+  rows = [
+    *(
+      r._replace(dataset='d')
+      for r in rows
+      if (r.dataset, r.model) == ('a', few[0])
+    ),
+    *rows,
+    *(
+      r._replace(dataset='e')
+      for r in rows
+      if r.dataset == 'a' and r.model in few
+    ),
+  ]
+  view = ranks.build(rows)
+  # By hand: 4 models on 3 sets are 12 cells; 2 on 4 are 8, 1 on 5 is 5.
+  names, sets = view.block('hamming_loss')
+  assert (sorted(names), sets) == ([f'model{m}' for m in range(4)], [*SETS])
+  text = view.markdown()
+  assert 'over 4 models and 3 data sets (without d, e);' in text
+  alone = ranks.build(records()).friedman('hamming_loss')[1]
+  assert view.friedman('hamming_loss')[1].p == alone.p
+  # Three more of two models: 2 on 6 tie with 4 on 3, and more sets win.
+  more = [
+    r._replace(dataset=f'f{n}')
+    for r in rows
+    for n in range(2)
+    if r.dataset == 'e'
+  ]
+  names, sets = ranks.build([*rows, *more]).block('hamming_loss')
+  assert (sorted(names), len(sets)) == ([*few], 6)
+
+
 def test_peers_stand_beside_and_are_not_ranked(tmp_path):
   file = tmp_path / 'peers.csv'
   file.write_text(

@@ -97,25 +97,39 @@ class Ranks(forms.View):
     titles = (*by_set, *([] if metric in COSTS else ['mean rank']))
     return forms.Grid(('model',), titles, tuple(lines), report.titled(metric))
 
+  def block(self, metric: str) -> tuple[list[str], list[str]]:
+    """(models, data sets) that are ranked: each of these has each of those.
+
+    Of the data sets with most models, as many as give most cells: sets on which
+    few models were run do not cost the others their ranks.
+    """
+    has = {
+      data: {
+        model: None
+        for model, cell in cells.items()
+        if model != PEER and math.isfinite(float(cell.mean))
+      }
+      for data, cells in self.values[metric].items()
+    }
+    blocks = []
+    names: list[str] = []
+    order = sorted(has, key=lambda data: -len(has[data]))
+    for count, data in enumerate(order, 1):
+      names = [n for n in (names if count > 1 else has[data]) if n in has[data]]
+      blocks.append((len(names) * count, count, names))
+    _, count, names = max(blocks, key=lambda block: block[:2])
+    return names, [data for data in has if data in order[:count]]
+
   def friedman(self, metric: str) -> tuple[list[str], stats.Friedman]:
-    """(models that have a number on all data sets, their test)."""
+    """(models of the metric's block, their test)."""
+    names, sets = self.block(metric)
     by_set = self.values[metric]
-    first = next(iter(by_set.values()))
-    names = [
-      model
-      for model in first
-      if model != PEER
-      and all(
-        model in cells and math.isfinite(float(cells[model].mean))
-        for cells in by_set.values()
-      )
-    ]
     value_MxD = [
-      [stats.mean_std(by_set[data][model].values)[0] for data in by_set]
+      [stats.mean_std(by_set[data][model].values)[0] for data in sets]
       for model in names
     ]
     lower = stats.about(metric).lower
-    value_MxD = np.reshape(value_MxD, (len(names), len(by_set)))
+    value_MxD = np.reshape(value_MxD, (len(names), len(sets)))
     return names, stats.friedman(value_MxD, lower)
 
   def notes(self, mark: str) -> list[str]:
@@ -132,16 +146,20 @@ class Ranks(forms.View):
       if seeds
       else f'best of our models in each column {mark}.',
       'Each metric by the decision that is made for it; a model without a'
-      ' number on every data set has no mean rank.',
+      ' number on each data set that is ranked has no mean rank.',
     ]
     for metric in self.values:
       names, test = self.friedman(metric)
       if metric in COSTS or math.isnan(test.p):
         continue
+      _, sets = self.block(metric)
+      others = ', '.join(d for d in self.values[metric] if d not in sets)
+      less = f' (without {others})' if others else ''
       found.append(
         f'{stats.about(metric).title}: Friedman p = {test.p:.2g} over'
-        f' {len(names)} models; mean ranks that differ by less than'
-        f' {test.critical:.1f} are not told apart (Nemenyi, .05).'
+        f' {len(names)} models and {len(sets)} data sets{less}; mean ranks that'
+        f' differ by less than {test.critical:.1f} are not told apart (Nemenyi,'
+        ' .05).'
       )
     return [*found, *self._against_peers(), *self.footnotes]
 
