@@ -18,7 +18,7 @@ def get_config(data: str = 'yeast') -> ml_collections.ConfigDict:
   config.tune = ()
   config.trials = 0  # Settings drawn from that grid; 0: all of them.
   config.seeds = 5  # Runs, trained together as one program.
-  # Then once more, on validation rows too, for as many epochs.
+  # Then once more, on validation rows too, for as long: see mlc/refit.py.
   config.refit = False
   config.model = ml_collections.ConfigDict({'name': 'independent'})
   config.encoder = ml_collections.ConfigDict(

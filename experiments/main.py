@@ -25,7 +25,6 @@ from mlc import (
   provenance,
   run_folder,
   session,
-  tuning,
 )
 from mlc import (
   outcomes as outcomes_lib,
@@ -181,7 +180,7 @@ def table(config, rows: dict, join: Callable[[list], list] = list):
   if PROFILE.value:
     profile = parallel.trace(str(folder / 'profile'))
   stream = None if first else io.StringIO()
-  total = sum(tuning.epochs(row) for row, _ in rows.values())
+  total = sum(experiment.epochs(row) for row, _ in rows.values())
   try:
     with logs.Progress(total, stream) as progress, profile:
       outcomes, trained = [], {}
@@ -235,7 +234,7 @@ def _outcome(progress, name, row, data, stop, num_rows):
     if num_rows == 1:
       raise
     # The other rows may be sound, and the same command would end here again.
-    progress.skip(tuning.epochs(row), 'not finite')
+    progress.skip(experiment.epochs(row), 'not finite')
     return outcomes_lib.Outcome([], [f'{row.name}, left out: {error}'])
 
 

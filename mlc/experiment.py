@@ -60,6 +60,11 @@ def parameter_table(config, data) -> str:
   return logs.parameter_table(variables['params'])
 
 
+def epochs(config) -> int:
+  """Of trials, of the training after them and of a refit, at most."""
+  return tuning.epochs(config) + refit.epochs(config)
+
+
 def train_and_evaluate(
   config,
   data,
@@ -88,7 +93,7 @@ def train_and_evaluate(
     )
   if summary:
     if progress:
-      progress.skip(tuning.epochs(config), 'done before')
+      progress.skip(epochs(config), 'done before')
     records = [
       Record(**r | {'values': tuple(map(float, r['values']))})
       for r in summary['records']

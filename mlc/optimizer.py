@@ -96,6 +96,13 @@ def make(
   return _without(names, tx)
 
 
+def is_constant(config) -> bool:
+  """Whether the learning rate stays, by a schedule that might fall."""
+  settings = _checked(config)
+  falls = 'schedule' in MEANT[settings['name']]
+  return falls and settings['schedule'] == DEFAULTS['schedule']
+
+
 def of_runs(config, num_runs: int) -> dict[str, jax.Array]:
   """The settings that runs have of their own, K numbers each.
 

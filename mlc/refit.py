@@ -1,11 +1,12 @@
 """Training once more, on training and validation rows together.
 
 Validation rows have by then chosen the settings, the epochs, thresholds and
-calibration; with `config.refit` they are trained on too. Each stage takes as
-many epochs as it took before, to its runs' best parameters on average (Alg. 7.2
-of Goodfellow, Bengio & Courville, Deep Learning, 2016). What is tested is then
-no longer what validation rows have seen, but has more rows behind it, where
-rows are few.
+calibration; with `config.refit` they are trained on too, for as long as each
+stage took before, to its runs' best parameters on average (Alg. 7.2 of
+Goodfellow, Bengio & Courville, Deep Learning, 2016). Nothing is left to pick
+the best epoch by, and at a constant learning rate the last parameters have the
+noise of the last steps: the rate falls on half a cosine instead, in twice the
+epochs, so that rates sum to what they did.
 """
 
 import dataclasses
@@ -13,8 +14,16 @@ import json
 
 import numpy as np
 
-from mlc import loop, stages, tuning
+from mlc import loop, optimizer, stages, tuning
 from mlc.errors import InputError
+
+# Epochs for each one before: a rate on half a cosine is half of it on average.
+SPAN = 2
+
+
+def epochs(config) -> int:
+  """Of all stages, at most; 0 where none is trained once more."""
+  return config.refit * SPAN * stages.epochs(config)
 
 
 def check(config, data) -> None:
@@ -41,21 +50,25 @@ def train(
     again, data, folder / 'refit', progress, stop, tensorboard
   )
   if progress:
-    left = stages.epochs(config) - stages.epochs(again)
+    left = epochs(config) - stages.epochs(again)
     progress.advance(left, 'trained on validation rows too')
   return stages.together([first, result])._replace(history=first.history)
 
 
 def _as_long(config, folder):
-  """`config` with the epochs that its stages took, and no early stopping."""
+  """`config` with stages as long as they were, and no early stopping."""
   again = config.copy_and_resolve_references()
   for name, stage in stages.of(again):
     path = (folder / 'stages' / name if name else folder) / 'metrics.jsonl'
     lines = path.read_text('utf-8').splitlines() if path.exists() else []
     history = [json.loads(line) for line in lines]
     best = tuning.best(stage.train, history)
-    epochs = [found['epoch'] for found in best if found]
-    if epochs:
-      stage.train.update({'epochs': round(np.mean(epochs)), 'patience': 0})
-      stage.train.select = 'loss'
+    took = [found['epoch'] for found in best if found]
+    if not took:
+      continue
+    stage.train.update({'epochs': round(np.mean(took)), 'patience': 0})
+    stage.train.select = 'loss'
+    if optimizer.is_constant(stage.train.optimizer):
+      stage.train.epochs *= SPAN
+      stage.train.optimizer.schedule = 'cosine'
   return again

@@ -32,7 +32,7 @@ _NOT_TUNED = {
 
 def epochs(config) -> int:
   """Of all trials and the training after them, at most."""
-  return _epochs_of_trials(config) + (1 + config.refit) * stages.epochs(config)
+  return _epochs_of_trials(config) + stages.epochs(config)
 
 
 def _epochs_of_trials(config) -> int:

@@ -53,18 +53,21 @@ def history(folder):
   return [json.loads(line) for line in lines]
 
 
-def test_it_is_a_training_on_both_for_the_epochs_that_were_best(data, tmp_path):
+def test_it_is_a_training_on_both_with_rates_that_sum_to_the_best_epochs(
+  data, tmp_path
+):
   config = small(independent)
   outcome, found, _ = run(config, data, tmp_path)
   assert 'refit: trained once more, on validation rows too.' in outcome.notes
   losses = np.array([line['valid_loss'] for line in history(tmp_path)], float)
   epochs = round(np.mean(np.nanargmin(losses, axis=0) + 1))
   assert 1 < epochs < len(losses)  # It stopped early, after the best.
-  assert len(history(tmp_path / 'refit')) == epochs
+  assert len(history(tmp_path / 'refit')) == 2 * epochs
   # The same by hand, from the loop.
   rows = np.arange(65)
   both = dataclasses.replace(data, splits=data.splits | {'train': rows})
-  config.train.update({'epochs': epochs, 'patience': 0})
+  config.train.update({'epochs': 2 * epochs, 'patience': 0})
+  config.train.optimizer.schedule = 'cosine'
   model = heads.Model(num_labels=3, encoder=encoders.MLP((4,)))
   expected = loop.fit(model, both, config.train, [0, 1]).variables
   jax.tree.map(
@@ -114,7 +117,24 @@ def test_every_stage_takes_its_own_epochs(data, tmp_path):
     losses = [line['valid_loss'] for line in history(tmp_path / part)]
     losses = np.array(losses, float)
     epochs = round(np.mean(np.nanargmin(losses, axis=0) + 1))
-    assert len(history(tmp_path / 'refit' / part)) == epochs
+    assert len(history(tmp_path / 'refit' / part)) == 2 * epochs
+
+
+@pytest.mark.parametrize(
+  'own',
+  [
+    {'schedule': 'linear'},
+    {'name': 'schedule_free_adamw', 'weight_decay': 0.0},
+  ],
+  ids=lambda own: own.get('name', 'linear'),
+)
+def test_rates_that_fall_or_average_themselves_stay(data, tmp_path, own):
+  config = small(independent)
+  config.train.optimizer.update(own)
+  run(config, data, tmp_path)
+  losses = np.array([line['valid_loss'] for line in history(tmp_path)], float)
+  epochs = round(np.mean(np.nanargmin(losses, axis=0) + 1))
+  assert len(history(tmp_path / 'refit')) == epochs
 
 
 def test_there_must_be_rows_to_add(data):
