@@ -4,6 +4,12 @@ import os
 import pathlib
 import tempfile
 
+# Most of the time is compilation, and half of that LLVM's optimisation. Read at
+# the first one, here and in the processes that tests start.
+os.environ['XLA_FLAGS'] = ' '.join(
+  ['--xla_backend_optimization_level=0', os.environ.get('XLA_FLAGS', '')]
+)
+
 import jax
 import pytest
 

@@ -1,7 +1,7 @@
 """What the validation rows are worth once they have chosen.
 
 Rows MODEL_once are trained on training rows alone, MODEL_refit once more on
-validation rows too, for as many epochs (config.refit); settings, epochs and
+validation rows too, for as long (config.refit, mlc/refit.py); settings and
 thresholds are the same.
 Command: python -m experiments.compare --config=configs/ablations/refit.py
   --workdir=runs/refit
