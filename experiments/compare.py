@@ -11,6 +11,7 @@ the next one adds to that: data sets, or models, can be run one by one. With
 
 import ast
 import json
+import math
 import os
 import pathlib
 import re
@@ -60,7 +61,7 @@ def main(_):
 
   def join(records):
     nonlocal all_rows
-    now = kept.rows(records, taken(config) | chosen(rows), _made())
+    now = kept.rows(records, taken(config) | chosen(rows), _made(config))
     all_rows = kept.merged(all_rows, now)
     return kept.records(all_rows)
 
@@ -70,18 +71,22 @@ def main(_):
   path.parent.mkdir(parents=True, exist_ok=True)
   if several:
     run_folder.write_jsonl(sittings, all_rows)
-  made = kept.made(all_rows) if several else f'{_made()}.'
+  made = kept.made(all_rows) if several else f'{_made(config)}.'
   picture = path.with_name(f'{source.stem}.png')
   run_folder.atomic_write(picture, view.png(dpi=90))
   text = study_view.compared(view, made, picture.name, kept.settings(all_rows))
   _put(text, source, path)
 
 
-def _made() -> str:
-  """By which code, when, on what, as the work folder says."""
+def _made(config) -> str:
+  """By which code, when, on what, as the work folder says; how well tuned."""
   folder = pathlib.Path(str(main_lib.WORKDIR.value))
   about = json.loads((folder / 'metadata.json').read_text('utf-8'))
-  return f'{studies.code_of(about)}, {os.cpu_count()} CPU cores'
+  made = f'{studies.code_of(about)}, {os.cpu_count()} CPU cores'
+  if not config.get('tune') or config.get('settings'):
+    return made
+  tried = math.prod(len(values) for _, values in config.tune)
+  return f'{made}, {tried} settings tried'
 
 
 def _put(text: str, source: pathlib.Path, path: pathlib.Path) -> None:
