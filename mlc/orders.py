@@ -50,6 +50,14 @@ def of_data(order: str, data) -> np.ndarray | None:
   return None
 
 
+def needs_rows(order: str) -> InputError:
+  """The error of a model that begins without the rows its order is of."""
+  return InputError(
+    f'order {order!r} is of training rows: begin with what structure(data) of'
+    ' the model gives'
+  )
+
+
 def by_frequency(data) -> np.ndarray:
   """The label on in the largest share of its observed rows first.
 

@@ -16,7 +16,7 @@ from configs.ablations import order as order_config
 from mlc import build, orders
 from mlc import data as data_lib
 from mlc.errors import InputError
-from mlc.models import chain
+from mlc.models import chain, trellis
 
 L = 5
 
@@ -273,10 +273,11 @@ def test_bad_orders_are_refused_in_one_line():
     with pytest.raises(InputError, match=says) as error:
       model.structure(data)
     assert '\n' not in str(error.value)
-  with pytest.raises(InputError, match="order 'tree' is of training rows"):
-    model = contract.make(chain.Model, order='tree')
-    rows = jnp.zeros((2, 3)), jnp.zeros((2, 4))
-    model.init(jax.random.key(0), *rows, method='log_prob')
+  rows = jnp.zeros((2, 3)), jnp.zeros((2, 4))
+  for file, order in ((chain, 'tree'), (trellis, 'information')):
+    model = contract.make(file.Model, order=order)
+    with pytest.raises(InputError, match=f"order '{order}' is of training"):
+      model.init(jax.random.key(0), *rows, method='log_prob')
 
 
 def test_the_rows_of_the_ablation_differ_in_the_order_alone():

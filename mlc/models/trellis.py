@@ -72,6 +72,11 @@ class Model(base.Autoregressive):
     inside_Lx2 = inside_Lx2.at[:, 0].set(inside_Lx2[:, 0] & same_row_L)
     return jnp.where(inside_Lx2, self.order_L[place_Lx2 % self.num_labels], -1)
 
+  def _draw_order(self):
+    if self.order == 'information':
+      raise orders.needs_rows(self.order)
+    return super()._draw_order()
+
   def structure(self, data):
     if self.order != 'information':
       return super().structure(data)

@@ -52,10 +52,7 @@ def drawn_order(model) -> jax.Array:
     return jax.random.permutation(model.make_rng('order'), model.num_labels)
   order_L = orders.listed(model.order, model.num_labels)
   if order_L is None:
-    raise InputError(
-      f'order {model.order!r} is of training rows: begin with what'
-      ' structure(data) of the model gives'
-    )
+    raise orders.needs_rows(model.order)
   return jnp.array(order_L)
 
 
