@@ -1,6 +1,5 @@
 """Linear-chain CRF: neighbours in an order look at each other."""
 
-from flax import linen as nn
 import jax.numpy as jnp
 
 from mlc import messages
@@ -24,28 +23,20 @@ class Model(tree_chain.OneParent):
   pairwise model of Ghamrawi & McCallum (CIKM 2005) with the pairs of a chain.
   """
 
-  features: bool = False
-
   def setup(self):
     super().setup()
     none_1 = jnp.full(1, -1)
     before_T = jnp.concatenate([none_1, self.order_L[:-1]])
     self.parent_L = before_T[jnp.argsort(self.order_L)]
-    self.unary = nn.Dense(self.num_labels)
-    if self.features:
-      self.pairs = nn.Dense(self.num_labels)
-    else:
-      zeros = nn.initializers.zeros
-      self.pair_L = self.param('pairs', zeros, (self.num_labels,))
 
   def _scores(self, h):
     """u_BxL and w_BxL of each label and the one before it, float32."""
-    pair_BxL = self.pairs(h) if self.features else self.pair_L[None]
+    unary_BxL, pair_BxL = self.unary_and_pair(h)
     # A constant label has its own logit and tells its neighbours nothing.
     constant_L = ~jnp.isnan(self.constant_L)
     alone_L = constant_L | constant_L[self.parent_L] | (self.parent_L < 0)
     pair_BxL = jnp.where(alone_L[None], 0, pair_BxL.astype(jnp.float32))
-    return self._pin(self.unary(h), self.constant_L[None]), pair_BxL
+    return self._pin(unary_BxL, self.constant_L[None]), pair_BxL
 
   def links(self, h):
     unary_BxL, pair_BxL = self._scores(h)

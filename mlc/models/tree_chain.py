@@ -17,15 +17,31 @@ TREES = ('conditional', 'marginal', 'none')
 class OneParent(base.Autoregressive):
   """p(y | x) = prod_l s(y_l; z_l(h, y_parent(l))): a forest of labels.
 
-  Set `parent_L` in `setup` and write `links`. Marginals are exact, by L
-  messages, and so is the bound of best_first(depth=1): it finds the mode at
-  once.
+  Set `parent_L` in `setup` and write `links`, of `unary_and_pair`. Marginals
+  are exact, by L messages, and so is the bound of best_first(depth=1): it finds
+  the mode at once.
   A soft parent lies between the logits of its two values.
   """
+
+  features: bool = False
 
   carry_is_prefix: ClassVar[bool] = True
   any_order: ClassVar[bool] = False
   sums_by_messages: ClassVar[bool] = True
+
+  def setup(self):
+    super().setup()
+    self.unary = nn.Dense(self.num_labels)
+    if self.features:
+      self.pairs = nn.Dense(self.num_labels)
+    else:
+      zeros = nn.initializers.zeros
+      self.pair_L = self.param('pairs', zeros, (self.num_labels,))
+
+  def unary_and_pair(self, h):
+    """BxL each (1xL without `features`): of a label alone, with its parent."""
+    pair_BxL = self.pairs(h) if self.features else self.pair_L[None]
+    return self.unary(h), pair_BxL
 
   def links(self, h) -> jax.Array:
     """BxLx2: the logit of each label, its parent off and on."""
@@ -119,7 +135,6 @@ class Model(OneParent):
   """
 
   tree: str = 'conditional'
-  features: bool = False
 
   def setup(self):
     # Without data there are no edges. The order needs the forest.
@@ -132,12 +147,6 @@ class Model(OneParent):
       'parent',
       lambda: messages.rooted(self.forest_L, self.order_L)[0],
     ).value
-    self.unary = nn.Dense(self.num_labels)
-    if self.features:
-      self.pairs = nn.Dense(self.num_labels)
-    else:
-      zeros = nn.initializers.zeros
-      self.pair_L = self.param('pairs', zeros, (self.num_labels,))
 
   def structure(self, data):
     if self.tree not in TREES:
@@ -159,6 +168,5 @@ class Model(OneParent):
     return messages.rooted(self.forest_L, super()._draw_order())[1]
 
   def links(self, h):
-    unary_BxL = self.unary(h)
-    pair_BxL = self.pairs(h) if self.features else self.pair_L[None]
+    unary_BxL, pair_BxL = self.unary_and_pair(h)
     return jnp.stack([unary_BxL, unary_BxL + pair_BxL], axis=-1)
