@@ -73,6 +73,18 @@ def test_missing_labels_are_summed_out(case):
   np.testing.assert_allclose(weight_B, mask_BxL.mean(1))
 
 
+def test_marginals_given_labels_are_those_of_the_formula(case):
+  joint_BxU = by_hand(case, case.apply('encode', case.x))
+  given_BxL = np.random.default_rng(3).integers(-1, 2, (contract.B, L))
+  given_BxL[:2] = [[-1] * L, [1, 0, 0, 1]]
+  agree_BxUxL = given_BxL[:, None] == contract.SETS_UxL[None]
+  agree_BxUxL |= given_BxL[:, None] < 0
+  left_BxU = np.where(agree_BxUxL.all(-1), joint_BxU, 0)
+  expected_BxL = left_BxU @ contract.SETS_UxL / left_BxU.sum(1, keepdims=True)
+  found_BxL = case.apply('marginals', case.x, given_BxL)
+  np.testing.assert_allclose(found_BxL, expected_BxL, rtol=1e-4, atol=1e-7)
+
+
 def test_beside_a_whole_label_set_there_is_nothing():
   """However its log probability was rounded, and however small f makes it."""
   one_1x1 = jnp.ones((1, 1))

@@ -45,8 +45,8 @@ class Model(base.Autoregressive):
   begins.
   In stages (mlc/stages.py) `first` is trained by itself and held fixed
   (train.optimizer.freeze), f on out-of-fold b. Cost: that of independent heads
-  and, of f, SxLxH; C takes L steps of SxL; a step of one prefix takes S.
-  `proper`.
+  and, of f, SxLxH; C takes L steps of SxL; a step of one prefix takes S,
+  all marginals SxL. `proper`.
   Source: Li, Pavlu, Aslam, Wang & Qin (ECML PKDD 2019), whose features these
   are. There boosted trees estimate by least squares whether a candidate is
   right, which is not normalised; here the candidates compete.
@@ -156,6 +156,30 @@ class Model(base.Autoregressive):
     free_B = (1 - mask_BxL).sum(-1)
     log_z_B = _log_mass(h, jnp.ones(agree_BxS.shape, bool), 0, self.num_labels)
     return _log_mass(h, agree_BxS, logb_B, free_B) - log_z_B
+
+  def marginals(self, x, given_BxL=None):
+    """P(y_l = 1 | x) -> BxL, or given some labels: 0, 1, -1 where free; SxL."""
+    h = self.encode(x)
+    if given_BxL is None:
+      given_BxL = jnp.full(h.logits_BxL.shape, -1)
+    free_BxL = given_BxL < 0
+    same_BxSxL = h.y_BxSxL == given_BxL[:, None]
+    agree_BxS = (same_BxSxL | free_BxL[:, None]).all(-1)
+    loss_BxSxL = losses.bce(h.logits_BxL[:, None], h.y_BxSxL)
+    logb_BxS = -(loss_BxSxL * free_BxL[:, None]).sum(-1)
+    share_BxS = jnp.where(agree_BxS, jnp.exp(logb_BxS), 0)
+    weighed_BxS = share_BxS * jnp.exp(h.f_BxS)
+
+    def mass(p_BxL, y_BxSxL):
+      """Z times the probability of a value of each label, p under b."""
+      among_BxL = jnp.einsum('bs,bsl->bl', share_BxS, y_BxSxL)
+      rest_BxL = jnp.maximum(p_BxL - among_BxL, 0)
+      return rest_BxL + jnp.einsum('bs,bsl->bl', weighed_BxS, y_BxSxL)
+
+    on_BxL = mass(jax.nn.sigmoid(h.logits_BxL), h.y_BxSxL)
+    off_BxL = mass(jax.nn.sigmoid(-h.logits_BxL), 1 - h.y_BxSxL)
+    p_BxL = on_BxL / (on_BxL + off_BxL)
+    return jnp.where(free_BxL, p_BxL, given_BxL.astype(p_BxL.dtype))
 
   def start(self, h):
     """The carry: which candidates go on from a prefix, and its log b."""
