@@ -284,7 +284,9 @@ def _swapped_round(nll: _Scores, order) -> np.ndarray:
 
 def _held_out_nll(data, label_P, before_PxL) -> np.ndarray:
   """P: mean validation nll of logistic links solved on the training rows."""
-  x, y_NxL, mask_NxL = data.split('train')
+  # A refit trains on validation rows too: what is scored is not solved on.
+  splits = data.splits
+  x, y_NxL, mask_NxL = data.rows(np.setdiff1d(splits['train'], splits['valid']))
   varies_L = np.isnan(data.constant_L)
   everything = mask_NxL[:, varies_L].all()
   links = links_lib.Links(label_P, before_PxL, np.zeros(0, int))

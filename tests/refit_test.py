@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from configs import chain_linear, independent, stacking
-from mlc import checkpoint, checks, encoders, experiment, loop
+from configs import chain_linear, chain_scheduled, independent, stacking
+from mlc import checkpoint, checks, encoders, experiment, loop, orders, refit
 from mlc import data as data_lib
 from mlc.errors import InputError
 from mlc.models import independent as heads
@@ -135,6 +135,45 @@ def test_rates_that_fall_or_average_themselves_stay(data, tmp_path, own):
   losses = np.array([line['valid_loss'] for line in history(tmp_path)], float)
   epochs = round(np.mean(np.nanargmin(losses, axis=0) + 1))
   assert len(history(tmp_path / 'refit')) == epochs
+
+
+def test_what_is_scheduled_by_the_step_is_not_taken_further(data, tmp_path):
+  """A rate that falls, in as many epochs: the share of own labels is alike."""
+  run(small(chain_scheduled), data, tmp_path)
+  lines = [line['valid_example_f1'] for line in history(tmp_path)]
+  scores = np.array(lines, float)
+  epochs = round(np.mean(np.nanargmax(scores, axis=0) + 1))
+  assert len(history(tmp_path / 'refit')) == epochs
+
+
+def test_runs_that_failed_have_no_say_in_the_epochs(tmp_path):
+  """The second run exploded after its first epoch."""
+  config = small(independent)
+  losses = [[3.0, 3.0], *([2.0 - 0.1 * epoch, None] for epoch in range(9))]
+  lines = [json.dumps({'valid_loss': line}) for line in losses]
+  (tmp_path / 'metrics.jsonl').write_text('\n'.join(lines))
+  for failures, epochs in (((), 6), (('', 'epoch 2: nan'), 10)):
+    again = refit._as_long(config, tmp_path, failures)
+    assert again.train.epochs == refit.SPAN * epochs
+
+
+def test_an_optimizer_may_leave_its_schedule_out(tmp_path):
+  config = small(independent)
+  config.train.optimizer = {'name': 'sgd', 'lr': 0.1}
+  (tmp_path / 'metrics.jsonl').write_text('{"valid_loss": [1.0, 1.0]}')
+  again = refit._as_long(config.lock(), tmp_path, ())
+  assert again.train.optimizer.schedule == 'cosine'
+  assert 'schedule' not in config.train.optimizer
+
+
+def test_an_order_is_searched_by_rows_that_links_are_not_solved_on(data):
+  rows = np.concatenate([data.splits['train'], data.splits['valid']])
+  both = dataclasses.replace(data, splits=data.splits | {'train': rows})
+  label_P, before_PxL = np.array([1]), np.array([[1.0, 0.0, 0.0]])
+  once, again = (
+    orders._held_out_nll(d, label_P, before_PxL) for d in (data, both)
+  )
+  np.testing.assert_array_equal(once, again)
 
 
 def test_there_must_be_rows_to_add(data):
