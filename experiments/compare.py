@@ -11,7 +11,6 @@ the next one adds to that: data sets, or models, can be run one by one. With
 
 import ast
 import json
-import math
 import os
 import pathlib
 import re
@@ -21,13 +20,17 @@ from ml_collections import config_flags
 
 from experiments import main as main_lib
 from experiments import studies
+from mlc import outcomes as outcomes_lib
 from mlc import run_folder, tuning
 from mlc.errors import InputError
 from mlc.tables import kept, study_view
 
 
-def rows_of(config) -> dict:
-  """Folder -> config of every row, on every data set that it names."""
+def rows_of(config, begun: pathlib.Path | None = None) -> dict:
+  """Folder -> config of every row, on every data set that it names.
+
+  begun: a work folder, whose rows go on with the settings they began with.
+  """
   names = {  # Commas in parentheses are of a world's options.
     name: re.split(r',\s*(?![^()]*\))', config[name].data)
     for name in config.models
@@ -38,17 +41,19 @@ def rows_of(config) -> dict:
       if data in sets:
         row = config[name].copy_and_resolve_references()
         row.data = data
-        if row.get('tune') and (data, row.name) in before:
-          row = tuning.settled(row, before[data, row.name])
         alone = len(sets) == 1 and config.get('view') != 'ranks'
-        rows[name if alone else f'{data}/{name}'] = row
+        folder = name if alone else f'{data}/{name}'
+        if row.get('tune') and config.get('settings'):
+          row = _settled(row, begun and begun / folder, before, config.settings)
+        rows[folder] = row
   return rows
 
 
 def main(_):
   """One table of all rows of the config."""
   config = main_lib.CONFIG.value
-  rows = rows_of(config)
+  workdir = pathlib.Path(str(main_lib.WORKDIR.value))
+  rows = rows_of(config, None if main_lib.OVERWRITE.value else workdir)
   if not main_lib.RESULTS.value:
     main_lib.table(config, dict(rows))
     return
@@ -56,37 +61,46 @@ def main(_):
   name = config_flags.get_config_filename(flags.FLAGS['config'])
   source = pathlib.Path(name.partition(':')[0])  # Less the argument.
   sittings = path.with_name(f'{source.stem}.jsonl')
-  several = config.get('view') == 'ranks'
-  all_rows = kept.read(sittings) if several else []
+  kept.read(sittings)  # What is wrong with it is told before training.
+  all_rows = []
 
-  def join(records):
+  def join(outcomes):
     nonlocal all_rows
-    now = kept.rows(records, taken(config) | chosen(rows), _made(config))
-    all_rows = kept.merged(all_rows, now)
-    return kept.records(all_rows)
+    pairs = {name: (row.data, row.name) for name, row in rows.items()}
+    now = kept.rows(
+      {pairs[name]: of[:2] for name, of in outcomes.items()},
+      chosen(rows, config, workdir),
+      _made(workdir),
+    )
+    # Another sitting may have ended meanwhile.
+    all_rows = kept.merged(kept.read(sittings), now, pairs.values())
+    return outcomes_lib.Outcome(
+      kept.records(all_rows), kept.footnotes(all_rows)
+    )
 
-  view = main_lib.table(config, dict(rows), join if several else list)
+  several = config.get('view') == 'ranks'
+  view = main_lib.table(config, dict(rows), join if several else None)
   if not view:
     return
   path.parent.mkdir(parents=True, exist_ok=True)
+  made, settings = f'{_made(workdir)}.', chosen(rows, config, workdir)
   if several:
     run_folder.write_jsonl(sittings, all_rows)
-  made = kept.made(all_rows) if several else f'{_made(config)}.'
+    made, settings = kept.made(all_rows), kept.chosen(all_rows)
   picture = path.with_name(f'{source.stem}.png')
   run_folder.atomic_write(picture, view.png(dpi=90))
-  text = study_view.compared(view, made, picture.name, kept.settings(all_rows))
+  text = study_view.compared(view, made, picture.name, kept.settings(settings))
   _put(text, source, path)
 
 
-def _made(config) -> str:
-  """By which code, when, on what, as the work folder says; how well tuned."""
-  folder = pathlib.Path(str(main_lib.WORKDIR.value))
-  about = json.loads((folder / 'metadata.json').read_text('utf-8'))
-  made = f'{studies.code_of(about)}, {os.cpu_count()} CPU cores'
-  if not config.get('tune') or config.get('settings'):
-    return made
-  tried = math.prod(len(values) for _, values in config.tune)
-  return f'{made}, {tried} settings tried'
+def _made(workdir) -> str:
+  """By which code, when, on what, as the work folder says; what was changed."""
+  about = json.loads((workdir / 'metadata.json').read_text('utf-8'))
+  found = [studies.code_of(about), f'{os.cpu_count()} CPU cores']
+  changed = config_flags.get_override_values(flags.FLAGS['config'])
+  for key in ('data', 'settings', 'tune'):  # Told row by row.
+    changed.pop(key, None)
+  return ', '.join([*found, *(f'{key}={to}' for key, to in changed.items())])
 
 
 def _put(text: str, source: pathlib.Path, path: pathlib.Path) -> None:
@@ -101,8 +115,8 @@ def _put(text: str, source: pathlib.Path, path: pathlib.Path) -> None:
   run_folder.atomic_write(path, text)
 
 
-def taken(config) -> dict[tuple[str, str], dict]:
-  """(data set, model) -> settings of the file `config.settings`, if it is set.
+def taken(config) -> dict[kept.Pair, kept.Chosen]:
+  """What the file `config.settings` says was chosen, if it is set.
 
   Raises InputError where there is none.
   """
@@ -113,25 +127,58 @@ def taken(config) -> dict[tuple[str, str], dict]:
       f'settings={config.settings}: no such file: give one that a comparison of'
       " view 'ranks' wrote beside its --results, or '' to tune"
     )
-  return {
-    (row['dataset'], row['model']): row['settings']
-    for row in kept.read(config.settings)
-    if row['settings']
-  }
+  found = kept.chosen(kept.read(config.settings))
+  return {pair: of for pair, of in found.items() if of.settings}
 
 
-def chosen(rows) -> dict[tuple[str, str], dict]:
-  """(data set, model) -> the settings that validation rows chose."""
-  folder = pathlib.Path(str(main_lib.WORKDIR.value))
-  paths = {
-    (row.data, row.name): folder / name / 'tuning.json'
-    for name, row in rows.items()
-  }
-  return {
-    key: json.loads(path.read_text('utf-8'))['chosen']
-    for key, path in paths.items()
-    if path.exists()
-  }
+def _settled(row, folder: pathlib.Path | None, before, file: str):
+  """`row` with settings that were chosen before, if any, in place of its grid.
+
+  One that has begun in `folder` goes on as it began, whatever the file says by
+  now.
+  """
+  keys = dict(row.tune)
+  if folder and (folder / 'config.json').exists():
+    began = json.loads((folder / 'config.json').read_text('utf-8'))
+    if began.get('tune'):
+      return row
+    return tuning.settled(row, {key: _at(began, key) for key in keys})
+  if (row.data, row.name) not in before:
+    return row
+  settings = before[row.data, row.name].settings
+  if set(settings) != set(keys):
+    raise InputError(
+      f'settings={file}: {row.name} on {row.data} was tuned by'
+      f' {", ".join(settings)}, here by {", ".join(keys)}: take a file of the'
+      " same grid, or '' to tune"
+    )
+  return tuning.settled(row, settings)
+
+
+def _at(config, key: str):
+  """The value of a key with dots."""
+  for part in key.split('.'):
+    config = config.get(part, {})
+  return config
+
+
+def chosen(rows, config, workdir) -> dict[kept.Pair, kept.Chosen]:
+  """With which settings the rows were trained, if by validation rows."""
+  configs = (config[name] for name in config.models)
+  grids = {row.name: row.get('tune') for row in configs}
+  before, found = taken(config), {}
+  for folder, row in rows.items():
+    pair = row.data, row.name
+    path = workdir / folder / 'tuning.json'
+    if path.exists():
+      about = json.loads(path.read_text('utf-8'))
+      found[pair] = kept.Chosen(about['chosen'], len(about['trials']))
+    elif grids[row.name] and not row.tune:
+      own = json.loads(row.to_json_best_effort())
+      settings = {key: _at(own, key) for key, _ in grids[row.name]}
+      same = before.get(pair, kept.Chosen()).settings == settings
+      found[pair] = kept.Chosen(settings, before[pair].tried if same else 0)
+  return found
 
 
 if __name__ == '__main__':

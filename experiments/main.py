@@ -107,7 +107,7 @@ def _parse(argv):
     raise InputError(text) from None
 
 
-def table(config, rows: dict, join: Callable[[list], list] = list):
+def table(config, rows: dict, join: Callable | None = None):
   """Trains every config of `rows` (folder -> config) and writes one table.
 
   config: the whole, saved in the work folder; its `view` says what the table
@@ -115,7 +115,8 @@ def table(config, rows: dict, join: Callable[[list], list] = list):
     `data_seed` only are one row of the table. What was done there before is
     not done again; a SIGTERM saves, and ends the process with status 0. In view
     `ranks` a row that cannot be is left out, and a note says why.
-  join: the records of the rows -> those of the table.
+  join: folder -> Outcome of the rows to the Outcome that the table is of; None:
+    of these rows.
   Returns the view that was written; None for a process that writes nothing, or
   that was stopped.
   """
@@ -201,8 +202,12 @@ def table(config, rows: dict, join: Callable[[list], list] = list):
   found = outcomes_lib.merged(outcomes, pool=view != 'regret')
   if not found.records:
     raise InputError(f'no row stayed finite: {" ".join(found.notes)}')
-  records, notes = join(found.records), [*left_out, *found.notes]
-  title = f'{config.seeds} seed{"s" * (config.seeds > 1)}, test rows'
+  seeds = config.seeds
+  if join:
+    found = join(dict(zip(rows, outcomes, strict=True)))
+    seeds = max(len(record.values) for record in found.records)
+  records, notes = found.records, [*left_out, *found.notes]
+  title = f'{seeds} seed{"s" * (seeds > 1)}, test rows'
   if len(on := {record.dataset for record in records}) == 1:
     title = f'{on.pop()}: {title}'
   if view == 'table':

@@ -33,11 +33,20 @@ def records(data, models, *, loss=0.25):
   ]
 
 
+def rows(found, chosen, made, footnotes=()):
+  """As `kept.rows`, of records: each pair has the same footnotes."""
+  outcomes = {(r.dataset, r.model): ([], [*footnotes]) for r in found}
+  for record in found:
+    outcomes[record.dataset, record.model][0].append(record)
+  chosen = {pair: kept.Chosen(*of) for pair, of in chosen.items()}
+  return kept.rows(outcomes, chosen, made)
+
+
 def test_a_file_gives_back_what_the_tables_show(tmp_path):
   found = records('a', ['chain', 'rnn']) + records('b', ['chain'])
-  rows = kept.rows(found, {}, 'Commit 1')
+  saved = rows(found, {}, 'Commit 1')
   file = tmp_path / 'rows.jsonl'
-  file.write_text(''.join(json.dumps(row) + '\n' for row in rows))
+  file.write_text(''.join(json.dumps(row) + '\n' for row in saved))
   shown, again = ranks.build(found), ranks.build(kept.records(kept.read(file)))
   for metric, by_set in shown.values.items():
     for data, cells in by_set.items():
@@ -46,13 +55,13 @@ def test_a_file_gives_back_what_the_tables_show(tmp_path):
         assert (other.note, other.best) == (cell.note, cell.best)
         assert other.values == pytest.approx(cell.values, rel=1e-6)
   assert shown.markdown() == again.markdown()
-  assert len(rows) == 3
-  assert rows[0]['values']['subset_accuracy'] == [0.4, 0.3333333]
+  assert len(saved) == 3
+  assert saved[0]['values']['subset_accuracy'] == [0.4, 0.3333333]
 
 
 def test_a_sitting_replaces_its_own_rows_in_their_place():
-  first = kept.rows(records('a', ['chain', 'rnn']), {}, 'Commit 1')
-  second = kept.rows(
+  first = rows(records('a', ['chain', 'rnn']), {}, 'Commit 1')
+  second = rows(
     records('b', ['chain']) + records('a', ['rnn'], loss=0.125), {}, 'Commit 2'
   )
   both = kept.merged(first, second)
@@ -65,54 +74,105 @@ def test_a_sitting_replaces_its_own_rows_in_their_place():
   assert both[1]['values']['hamming_loss'] == [0.125, 0.125]
   assert kept.made(both) == 'a: Commit 1. a, b: Commit 2.'
   assert kept.made(first) == 'Commit 1.'
+  anew = [('a', 'chain'), ('b', 'chain')]
+  keys = [(r['dataset'], r['model']) for r in kept.merged(first, second, anew)]
+  assert keys == [('a', 'rnn'), ('b', 'chain')]
+
+
+def test_footnotes_say_which_sets_they_are_of():
+  both = [
+    *rows(records('a', ['chain', 'rnn']), {}, '', ['all', 'of a']),
+    *rows(records('b', ['chain']), {}, '', ['all']),
+  ]
+  assert kept.footnotes(both) == ['all', 'a: of a']
 
 
 def test_chosen_settings_are_told_for_each_set():
-  settings = {
-    (data, 'chain'): {'encoder.widths': [64], 'train.optimizer.lr': rate}
-    for data, rate in (('a', 0.1), ('b', 0.02))
+  chosen = {
+    (data, 'chain'): ({'encoder.widths': [64], 'train.optimizer.lr': lr}, tried)
+    for data, lr, tried in (('a', 0.1, 8), ('b', 0.02, 4))
   }
-  both = records('a', ['independent', 'chain']) + records('b', ['chain'])
-  rows = kept.rows(both, settings, 'Commit 1')
-  assert kept.settings(kept.rows(both, {}, 'Commit 1')) is None
-  view = ranks.build(both)
-  text = study_view.compared(view, 'x', 'all.png', kept.settings(rows))
+  # Of another grid.
+  chosen['b', 'rnn'] = {'train.optimizer.lr': 0.5}, 3
+  both = records('a', ['independent', 'chain']) + records('b', ['chain', 'rnn'])
+  assert kept.settings(kept.chosen(rows(both, {}, 'Commit 1'))) is None
+  grid = kept.settings(kept.chosen(rows(both, chosen, 'Commit 1')))
+  text = study_view.compared(ranks.build(both), 'x', 'all.png', grid)
   below = text.partition('#### Settings chosen: widths / lr\n')[2]
+  assert re.search(r'\| model +\| +a, of 8 \| +b, of 4 \|', below)
   assert re.search(r'\| chain +\| +64 / 0.1 \| +64 / 0.02 \|', below)
+  assert re.search(r'\| rnn +\| +– \| +– / 0.5 \|', below)
   assert '| independent' not in below
 
 
-def test_rows_take_settings_that_were_chosen_before(tmp_path):
-  file = tmp_path / 'rows.jsonl'
-  chosen = {
-    'encoder.widths': [96],
-    'encoder.dropout': 0.25,
-    'train.optimizer.lr': 0.5,
-    'train.optimizer.weight_decay': 0.125,
-  }
+CHOSEN = {
+  'encoder.widths': [96],
+  'encoder.dropout': 0.25,
+  'train.optimizer.lr': 0.5,
+  'train.optimizer.weight_decay': 0.125,
+}
+
+
+@pytest.fixture
+def settings(tmp_path):
+  """A file with the settings of one of two rows."""
   both = records('a', ['chain', 'independent'])
-  before = kept.rows(both, {('a', 'chain'): chosen}, 'x')
-  file.write_text(''.join(json.dumps(row) + '\n' for row in before))
+  file = tmp_path / 'rows.jsonl'
+  saved = rows(both, {('a', 'chain'): (CHOSEN, 8)}, 'x')
+  file.write_text(''.join(json.dumps(row) + '\n' for row in saved))
+  return file
+
+
+def test_rows_take_settings_that_were_chosen_before(tmp_path, settings):
   config = compare_all.get_config('chain,independent,chain_linear')
-  config.data, config.settings = 'a,b', str(file)
-  rows = compare.rows_of(config)
-  row = rows['a/chain']
+  config.data, config.settings = 'a,b', str(settings)
+  found = compare.rows_of(config)
+  row = found['a/chain']
   assert (row.encoder.widths, row.encoder.dropout) == ((96,), 0.25)
-  assert row.train.optimizer.to_dict() == rows[
+  assert row.train.optimizer.to_dict() == found[
     'b/chain'
   ].train.optimizer.to_dict() | {'lr': 0.5, 'weight_decay': 0.125}
-  tuned = {name for name, row in rows.items() if row.tune}
+  tuned = {name for name, row in found.items() if row.tune}
   assert tuned == {'a/independent', 'b/independent', 'b/chain'}
-  assert compare.taken(config) == {('a', 'chain'): chosen}
+  assert compare.chosen(found, config, tmp_path) == {
+    ('a', 'chain'): kept.Chosen(CHOSEN, 8)
+  }
+  config.tune = config.tune[1:]
+  with pytest.raises(
+    InputError, match=r'chain on a was tuned by encoder.widths'
+  ):
+    compare.rows_of(config)
   config.settings = str(tmp_path / 'none.jsonl')
   with pytest.raises(InputError, match=r'none\.jsonl: no such file'):
     compare.rows_of(config)
 
 
-@pytest.mark.parametrize('line', ['{"dataset": "a"}', 'x', '3', '[]'])
+def test_rows_go_on_with_the_settings_they_began_with(tmp_path, settings):
+  """The file has meanwhile lost those of one row and got another's."""
+  config = compare_all.get_config('chain,independent')
+  config.data, config.settings = 'a', str(settings)
+  first = compare.rows_of(config, tmp_path)
+  for name, row in first.items():
+    (tmp_path / name).mkdir(parents=True)
+    text = row.to_json_best_effort()
+    (tmp_path / name / 'config.json').write_text(text)
+  lines = settings.read_text().splitlines()
+  chain, independent = map(json.loads, lines)
+  chain['settings'], independent['settings'] = {}, CHOSEN
+  text = ''.join(json.dumps(row) + '\n' for row in (chain, independent))
+  settings.write_text(text)
+  again = compare.rows_of(config, tmp_path)
+  for name, row in first.items():
+    assert again[name].to_json_best_effort() == row.to_json_best_effort()
+  assert compare.rows_of(config)['a/chain'].tune
+
+
+@pytest.mark.parametrize('line', ['{"dataset": "a"}', 'x', '3', '[]', 'values'])
 def test_a_broken_line_is_one_line(tmp_path, line):
   file = tmp_path / 'rows.jsonl'
-  good = kept.rows(records('a', ['chain']), {}, 'Commit 1')[0]
+  good = rows(records('a', ['chain']), {}, 'Commit 1')[0]
+  if line == 'values':
+    line = json.dumps(good | {'values': {'hamming_loss': ['x']}})
   file.write_text(f'{json.dumps(good)}\n{line}\n')
   with pytest.raises(InputError, match=r'rows\.jsonl has a line'):
     kept.read(file)
@@ -145,8 +205,8 @@ def test_two_sittings_of_the_command_make_one_table(tmp_path):
   two = 'world/shared_flip(num_labels=4, num_rows=300)'
   alone = sit(one)
   both = sit(two, 'independent_linear,chain_linear')
-  rows = kept.read(tmp_path / 'compare_all.jsonl')
-  models = [row['model'] for row in rows]
+  saved = kept.read(tmp_path / 'compare_all.jsonl')
+  models = [row['model'] for row in saved]
   assert models == ['independent_linear', 'independent_linear', 'chain_linear']
   assert 'shared_flip' not in alone
   assert 'one_flip' in both and 'shared_flip' in both
@@ -157,6 +217,6 @@ def test_two_sittings_of_the_command_make_one_table(tmp_path):
     for line in text.partition('#### Hamming loss')[2].splitlines()
     if line.startswith('| independent_linear')
   )
-  for row in rows[:2]:
+  for row in saved[:2]:
     mean = sum(row['values']['hamming_loss']) / 2
     assert f'{mean:.3f} ±' in first

@@ -10,7 +10,7 @@ from mlc.posterior import Marginals
 def marginals(model, variables, x, key=None, *, given_BxL=None) -> Marginals:
   """P(y_l = 1 | x) in closed form: trees, label CRFs, latent models, ...
 
-  Labels given: where the closed form takes them (trees and CRFs).
+  Labels given: where the closed form takes them (trees, CRFs, reranking).
 
   Raises:
     InputError: a model without one, or without one of given labels.

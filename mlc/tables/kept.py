@@ -4,23 +4,37 @@ Each sitting, on some data sets or with some models, replaces its own rows in
 one file; the tables are of all that is there. A line of JSON is a row:
 
   dataset, model: names; a row for each pair.
-  made: by which commit and versions, on which day.
+  made: by which commit and versions, on which day, with what changed.
   settings: key of the config -> what validation rows chose; {} where nothing is
     tuned.
+  tried: of how many settings.
   values: metric -> a number for each seed, to 7 digits, by the decision that is
     made for it.
   notes: metric -> what an infinite value stands for.
+  footnotes: of the table.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 import json
 import pathlib
+from typing import Any, NamedTuple
 
 from mlc.errors import InputError
 from mlc.tables import forms, ranks
 from mlc.tables.report import Record
 
-KEYS = 'dataset', 'model', 'made', 'settings', 'values', 'notes'
+KEYS = (
+  *('dataset', 'model', 'made', 'settings', 'tried'),
+  *('values', 'notes', 'footnotes'),
+)
+Pair = tuple[str, str]  # Of a data set and a model.
+
+
+class Chosen(NamedTuple):
+  """Key of the config -> what validation rows chose, of how many settings."""
+
+  settings: Mapping[str, Any] = {}
+  tried: int = 0
 
 
 def read(path) -> list[dict]:
@@ -35,8 +49,9 @@ def read(path) -> list[dict]:
   try:
     rows = [json.loads(line) for line in lines]
     if all(set(row) == set(KEYS) for row in rows):
+      ranks.build(records(rows))
       return rows
-  except (ValueError, TypeError):
+  except (ValueError, TypeError, AttributeError, InputError):
     pass
   raise InputError(
     f'{path} has a line that is no row of a comparison: put back what it was,'
@@ -45,30 +60,54 @@ def read(path) -> list[dict]:
 
 
 def rows(
-  records: Iterable[Record],
-  settings: Mapping[tuple[str, str], Mapping],
+  outcomes: Mapping[Pair, tuple[Iterable[Record], list[str]]],
+  chosen: Mapping[Pair, Chosen],
   made: str,
 ) -> list[dict]:
-  """Those of one sitting; settings: of (data set, model)."""
-  values = ranks.build(records).values
-  found: dict[tuple[str, str], dict] = {}
-  for metric, by_set in values.items():
+  """Those of one sitting; outcomes: the records and footnotes of each pair."""
+  everything = [record for found, _ in outcomes.values() for record in found]
+  found: dict[Pair, dict] = {}
+  for metric, by_set in ranks.build(everything).values.items():
     for data, cells in by_set.items():
       for model, cell in cells.items():
         key = data, model
-        chosen = dict(settings.get(key, {}))
-        row = found.setdefault(
-          key, dict(zip(KEYS, (*key, made, chosen, {}, {}), strict=True))
-        )
+        of, tried = chosen.get(key, Chosen())
+        footnotes = outcomes[key][1]
+        row = (*key, made, dict(of), tried, {}, {}, footnotes)
+        row = found.setdefault(key, dict(zip(KEYS, row, strict=True)))
         row['values'][metric] = [float(f'{v:.7g}') for v in cell.values]
         if cell.note:
           row['notes'][metric] = cell.note
   return list(found.values())
 
 
-def merged(before: Iterable[dict], now: Iterable[dict]) -> list[dict]:
-  """All rows, each in its first place; of two of one pair the later."""
-  return list({(r['dataset'], r['model']): r for r in [*before, *now]}.values())
+def merged(
+  before: Iterable[dict], now: Iterable[dict], anew: Container[Pair] = ()
+) -> list[dict]:
+  """All rows, each in its first place; of two of one pair the later.
+
+  anew: pairs of this sitting, of which no row before stays.
+  """
+  found, kept = (
+    {(row['dataset'], row['model']): row for row in rows}
+    for rows in (now, before)
+  )
+  stay = {k: row for k, row in kept.items() if k in found or k not in anew}
+  return list((stay | found).values())
+
+
+def footnotes(rows: Iterable[dict]) -> list[str]:
+  """Those of all rows, each with its data sets, if not of all of them."""
+  of: dict[str, dict[str, None]] = {}
+  every = set()
+  for row in rows:
+    every.add(row['dataset'])
+    for note in row['footnotes']:
+      of.setdefault(note, {})[row['dataset']] = None
+  return [
+    note if set(sets) == every else f'{", ".join(sets)}: {note}'
+    for note, sets in of.items()
+  ]
 
 
 def records(rows: Iterable[dict]) -> list[Record]:
@@ -97,24 +136,39 @@ def made(rows: Iterable[dict]) -> str:
   return ' '.join(f'{", ".join(of)}: {by}.' for by, of in sets.items())
 
 
-def settings(rows: Iterable[dict]) -> forms.Grid | None:
-  """What validation rows chose, None where no row was tuned."""
-  rows = list(rows)
-  found: dict[str, dict[str, str]] = {}
-  keys: dict[str, None] = {}
-  for row in rows:
-    if row['settings']:
-      keys |= dict.fromkeys(row['settings'])
-      texts = [
-        json.dumps(value).strip('[]') for value in row['settings'].values()
-      ]
-      found.setdefault(row['model'], {})[row['dataset']] = ' / '.join(texts)
-  if not found:
+def settings(chosen: Mapping[Pair, Chosen]) -> forms.Grid | None:
+  """What validation rows chose, None where nothing was tuned."""
+  chosen = {pair: found for pair, found in chosen.items() if found.settings}
+  if not chosen:
     return None
-  sets = tuple(dict.fromkeys(row['dataset'] for row in rows))
-  lines = tuple(
-    forms.Line((model,), tuple((cells.get(data, '–'), False) for data in sets))
-    for model, cells in found.items()
+  sets, models, keys = (
+    tuple(dict.fromkeys(names))
+    for names in (
+      (data for data, _ in chosen),
+      (model for _, model in chosen),
+      (key for found in chosen.values() for key in found.settings),
+    )
   )
+  lines = []
+  for model in models:
+    texts = []
+    for data in sets:
+      of = chosen.get((data, model), Chosen()).settings
+      each = [json.dumps(of[k]).strip('[]') if k in of else '–' for k in keys]
+      texts.append((' / '.join(each) if of else '–', False))
+    lines.append(forms.Line((model,), tuple(texts)))
+  tried = {data: 0 for data in sets}
+  for (data, _), found in chosen.items():
+    tried[data] = max(tried[data], found.tried)
+  heads = [f'{data}, of {tried[data]}' for data in sets]
   names = ' / '.join(key.rpartition('.')[-1] for key in keys)
-  return forms.Grid(('model',), sets, lines, f'Settings chosen: {names}')
+  title = f'Settings chosen: {names}'
+  return forms.Grid(('model',), tuple(heads), tuple(lines), title)
+
+
+def chosen(rows: Iterable[dict]) -> dict[Pair, Chosen]:
+  """What each row was trained with."""
+  return {
+    (row['dataset'], row['model']): Chosen(row['settings'], row['tried'])
+    for row in rows
+  }
