@@ -22,7 +22,8 @@ its own, adds a data set to them, and --config=configs/compare_all.py:chain,rnn
 takes the models named alone. With
 --config.settings=experiments/compare_all.jsonl nothing is tuned that was tuned
 there. Sets of many labels take a part of GRID, where three in four of what was
-chosen on medical and birds lies: --config.tune="(
+chosen on medical and birds lies (a key left out would keep its first value):
+--config.tune="(
   ('encoder.widths', ((256,),)), ('encoder.dropout', (0.5, 0.8)),
   ('train.optimizer.lr', (2e-3, 1e-2)),
   ('train.optimizer.weight_decay', (1.0,)))"
