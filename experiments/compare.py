@@ -61,8 +61,9 @@ def main(_):
   name = config_flags.get_config_filename(flags.FLAGS['config'])
   source = pathlib.Path(name.partition(':')[0])  # Less the argument.
   sittings = path.with_name(f'{source.stem}.jsonl')
-  kept.read(sittings)  # What is wrong with it is told before training.
-  all_rows = []
+  several = config.get('view') == 'ranks'
+  # What is wrong with it is told before training.
+  all_rows = kept.read(sittings) if several else []
 
   def join(outcomes):
     nonlocal all_rows
@@ -78,7 +79,6 @@ def main(_):
       kept.records(all_rows), kept.footnotes(all_rows)
     )
 
-  several = config.get('view') == 'ranks'
   view = main_lib.table(config, dict(rows), join if several else None)
   if not view:
     return
