@@ -115,8 +115,8 @@ def table(config, rows: dict, join: Callable | None = None):
     `data_seed` only are one row of the table. What was done there before is
     not done again; a SIGTERM saves, and ends the process with status 0. In view
     `ranks` a row that cannot be is left out, and a note says why.
-  join: folder -> Outcome of the rows to the Outcome that the table is of; None:
-    of these rows.
+  join: folder -> Outcome of the rows, without records of one left out, to the
+    Outcome that the table is of; None: of these rows.
   Returns the view that was written; None for a process that writes nothing, or
   that was stopped.
   """
@@ -139,7 +139,7 @@ def table(config, rows: dict, join: Callable | None = None):
   view = config.get('view', 'table')
   if view not in VIEWS:
     raise nearest(view, VIEWS, 'view')
-  left_out = []
+  left_out = {}
   folder = pathlib.Path(str(WORKDIR.value))
   for name, (row, data) in list(rows.items()):
     # Tracing all models takes minutes: not those that did more here.
@@ -149,11 +149,12 @@ def table(config, rows: dict, join: Callable | None = None):
     except InputError as error:
       if view != 'ranks':
         raise
-      left_out.append(f'{row.name} is not run on {data.name}: {error}')
-      print(left_out[-1], file=sys.stderr)
+      note = f'{row.name} is not run on {data.name}: {error}'
+      print(note, file=sys.stderr)
+      left_out[name] = outcomes_lib.Outcome([], [note])
       del rows[name]
   if not rows:
-    raise InputError(left_out[0])
+    raise InputError(next(iter(left_out.values())).notes[0])
   peers = []
   if config.get('peers'):
     peers = ranks.peers(config.peers)
@@ -184,14 +185,14 @@ def table(config, rows: dict, join: Callable | None = None):
   total = sum(experiment.epochs(row) for row, _ in rows.values())
   try:
     with logs.Progress(total, stream) as progress, profile:
-      outcomes, trained = [], {}
+      outcomes, trained = dict(left_out), {}
       for name, (row, data) in rows.items():
         before = trained.setdefault(experiment.of_training(row), name)
         if first:
           run_folder.share(folder / before, folder / name)
         parallel.any_of(False)
-        outcomes.append(
-          _outcome(progress, name, row, data, asked.is_set, len(rows))
+        outcomes[name] = _outcome(
+          progress, name, row, data, asked.is_set, len(rows)
         )
   except loop.Stopped:
     if first:
@@ -199,14 +200,16 @@ def table(config, rows: dict, join: Callable | None = None):
     return None
   if not first:
     return None
-  found = outcomes_lib.merged(outcomes, pool=view != 'regret')
-  if not found.records:
-    raise InputError(f'no row stayed finite: {" ".join(found.notes)}')
+  if join:
+    found = join(outcomes)
+  else:
+    found = outcomes_lib.merged(outcomes.values(), pool=view != 'regret')
+  records, notes = found.records, found.notes
+  if not records:
+    raise InputError(f'no row stayed finite: {" ".join(notes)}')
   seeds = config.seeds
   if join:
-    found = join(dict(zip(rows, outcomes, strict=True)))
-    seeds = max(len(record.values) for record in found.records)
-  records, notes = found.records, [*left_out, *found.notes]
+    seeds = max(len(record.values) for record in records)
   title = f'{seeds} seed{"s" * (seeds > 1)}, test rows'
   if len(on := {record.dataset for record in records}) == 1:
     title = f'{on.pop()}: {title}'

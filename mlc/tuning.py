@@ -79,7 +79,7 @@ def chosen(config, data, folder, progress, stop):
   folder: gets tuning.json, {'trials': [...], 'chosen': settings}; trials done
     before are read from there and from tuning/.
   Of equally good settings the first of the grid is taken. A trial that does not
-  stay finite is the worst.
+  stay finite is the worst; it has no score, and `failed` says why.
   """
   if not _grid(config):
     return config, {}
@@ -136,9 +136,11 @@ def _search(config, data, folder, progress, stop) -> dict:
 
   winner = min(trials, key=order)
   if order(winner) == math.inf:
+    why = dict.fromkeys(
+      trial.get('failed', 'it is infinite') for trial in trials
+    )
     raise session.Diverged(
-      f'{config.name}: no setting of its grid stayed finite: lower the learning'
-      ' rates of tune'
+      f'no setting of the grid has a finite validation score: {"; ".join(why)}'
     )
   return {'trials': trials, 'chosen': winner['settings']}
 
@@ -155,13 +157,13 @@ def _try(config, settings, data, folder, progress, stop) -> list[dict]:
     result = stages.train(config, data, folder, progress, stop, False)
     failures = result.failures or ('',) * config.seeds
     scores = [
-      {} if failed else score
+      {'failed': failed} if failed else score
       for score, failed in zip(
         best(config.train, result.history), failures, strict=True
       )
     ]
-  except session.Diverged:
-    scores = [{}] * config.seeds
+  except session.Diverged as error:
+    scores = [{'failed': str(error)}] * config.seeds
   trials = [
     {'settings': one} | score
     for one, score in zip(_each(settings), scores, strict=True)

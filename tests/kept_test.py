@@ -81,10 +81,12 @@ def test_a_sitting_replaces_its_own_rows_in_their_place():
 
 def test_footnotes_say_which_sets_they_are_of():
   both = [
-    *rows(records('a', ['chain', 'rnn']), {}, '', ['all', 'of a']),
+    *rows(records('a', ['chain', 'rnn']), {}, '', ['all', 'other']),
     *rows(records('b', ['chain']), {}, '', ['all']),
   ]
-  assert kept.footnotes(both) == ['all', 'a: of a']
+  assert kept.footnotes(both) == ['all', 'a: other']
+  named = rows(records('c', ['chain']), {}, '', ['all', 'not run on c'])
+  assert kept.footnotes([*both, *named])[1:] == ['a: other', 'not run on c']
 
 
 def test_chosen_settings_are_told_for_each_set():
@@ -182,7 +184,7 @@ def test_a_broken_line_is_one_line(tmp_path, line):
 def test_two_sittings_of_the_command_make_one_table(tmp_path):
   file = tmp_path / 'RESULTS.md'
 
-  def sit(data, models='independent_linear', seeds=2):
+  def sit(data, models='independent_linear', *flags, seeds=2):
     done = subprocess.run(
       [
         *(sys.executable, '-m', 'experiments.compare'),
@@ -191,6 +193,7 @@ def test_two_sittings_of_the_command_make_one_table(tmp_path):
         f'--results={file}',
         f'--config.data={data}',
         f'--config.seeds={seeds}',
+        *flags,
       ],
       cwd=ROOT,
       env={k: v for k, v in os.environ.items() if k != 'MLC_DATA'},
@@ -204,10 +207,19 @@ def test_two_sittings_of_the_command_make_one_table(tmp_path):
   one = 'world/one_flip(num_labels=4, num_rows=300)'
   two = 'world/shared_flip(num_labels=4, num_rows=300)'
   alone = sit(one)
-  both = sit(two, 'independent_linear,chain_linear')
+  both = sit(
+    *(two, 'independent_linear,ising,chain_linear'),
+    '--config.ising.inference=iterative',
+  )
   saved = kept.read(tmp_path / 'compare_all.jsonl')
-  models = [row['model'] for row in saved]
-  assert models == ['independent_linear', 'independent_linear', 'chain_linear']
+  linear = ['independent_linear', 'independent_linear', 'chain_linear']
+  assert [row['model'] for row in saved if row['values']] == linear
+  (lost,) = (row for row in saved if not row['values'])
+  (why,) = lost['footnotes']
+  assert lost['model'] == 'ising' and 'ising is not run on world/shared' in why
+  # Not only by the sitting that found it.
+  again = sit(one)
+  assert why in both and why in again
   assert 'shared_flip' not in alone
   assert 'one_flip' in both and 'shared_flip' in both
   text = file.read_text('utf-8')
@@ -217,6 +229,6 @@ def test_two_sittings_of_the_command_make_one_table(tmp_path):
     for line in text.partition('#### Hamming loss')[2].splitlines()
     if line.startswith('| independent_linear')
   )
-  for row in saved[:2]:
+  for row in [row for row in saved if row['model'] == 'independent_linear']:
     mean = sum(row['values']['hamming_loss']) / 2
     assert f'{mean:.3f} ±' in first

@@ -15,9 +15,11 @@ from mlc import (
   loop,
   provenance,
   run_folder,
+  session,
   stages,
   tuning,
 )
+from mlc import data as data_lib
 from mlc.errors import InputError
 from mlc.models import independent
 
@@ -156,6 +158,19 @@ def test_a_trial_that_fails_later_is_the_worst(tmp_path):
   )
   assert chosen.train.optimizer.lr == 1e-3
   assert 'valid_loss' not in report['trials'][1]
+
+
+def test_a_search_without_any_score_says_why(tmp_path):
+  y_NxL = np.array(list(itertools.product((0, 1), repeat=4)), np.float32)
+  splits = {'train': range(8), 'valid': range(8, 12), 'test': range(12, 16)}
+  splits = {name: np.array(rows) for name, rows in splits.items()}
+  data = data_lib.from_arrays(y_NxL, y_NxL, splits=splits)
+  made = config(model={'name': 'powerset'})
+  made.train.update({'select': 'nll', 'batch_size': 8})
+  with pytest.raises(
+    session.Diverged, match='no setting .*: the validation score is infinite'
+  ):
+    tuning.chosen(made, data, tmp_path, None, lambda: False)
 
 
 def test_a_search_goes_on_after_a_cut_whatever_it_found(tmp_path, monkeypatch):

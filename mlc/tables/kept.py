@@ -9,7 +9,7 @@ one file; the tables are of all that is there. A line of JSON is a row:
     tuned.
   tried: of how many settings.
   values: metric -> a number for each seed, to 7 digits, by the decision that is
-    made for it.
+    made for it; {} of a model that is left out, and a footnote says why.
   notes: metric -> what an infinite value stands for.
   footnotes: of the table.
 """
@@ -67,14 +67,14 @@ def rows(
   """Those of one sitting; outcomes: the records and footnotes of each pair."""
   everything = [record for found, _ in outcomes.values() for record in found]
   found: dict[Pair, dict] = {}
+  for key, (_, footnotes) in outcomes.items():
+    of, tried = chosen.get(key, Chosen())
+    row = (*key, made, dict(of), tried, {}, {}, footnotes)
+    found[key] = dict(zip(KEYS, row, strict=True))
   for metric, by_set in ranks.build(everything).values.items():
     for data, cells in by_set.items():
       for model, cell in cells.items():
-        key = data, model
-        of, tried = chosen.get(key, Chosen())
-        footnotes = outcomes[key][1]
-        row = (*key, made, dict(of), tried, {}, {}, footnotes)
-        row = found.setdefault(key, dict(zip(KEYS, row, strict=True)))
+        row = found[data, model]
         row['values'][metric] = [float(f'{v:.7g}') for v in cell.values]
         if cell.note:
           row['notes'][metric] = cell.note
@@ -97,7 +97,10 @@ def merged(
 
 
 def footnotes(rows: Iterable[dict]) -> list[str]:
-  """Those of all rows, each with its data sets, if not of all of them."""
+  """Those of all rows, each with its data sets, if not of all of them.
+
+  One that names its data set already is as it is.
+  """
   of: dict[str, dict[str, None]] = {}
   every = set()
   for row in rows:
@@ -105,8 +108,9 @@ def footnotes(rows: Iterable[dict]) -> list[str]:
     for note in row['footnotes']:
       of.setdefault(note, {})[row['dataset']] = None
   return [
-    note if set(sets) == every else f'{", ".join(sets)}: {note}'
+    note if set(sets) == every or named else f'{", ".join(sets)}: {note}'
     for note, sets in of.items()
+    for named in [all(name in note for name in sets)]
   ]
 
 
