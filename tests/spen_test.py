@@ -4,9 +4,9 @@ import functools
 from typing import Any
 
 import contract
-import dvn_test
 import jax
 import jax.numpy as jnp
+import largest_world
 import numpy as np
 import pytest
 from scipy import special
@@ -15,7 +15,6 @@ from mlc.errors import InputError
 from mlc.models import independent, spen
 
 L = contract.L
-world = dvn_test.world
 
 
 def heads_of(c):
@@ -96,11 +95,13 @@ def test_the_margin_s_gradient_is_that_of_its_value():
   np.testing.assert_allclose((up - down) / 2, slope, rtol=0.03)
 
 
-def test_answers_that_heads_cut_by_themselves_do_not_find(world):
-  """One label of four is on: the mode says one, each head by itself none."""
-  heads = dvn_test.example_f1(independent.Model, 'marginals', world)
-  found = dvn_test.example_f1(spen.Model, 'scores', world, training='margin')
-  assert found > heads + 0.05
+@pytest.mark.parametrize(
+  'training, bar', [('unrolled', 0.87), ('margin', 0.84)]
+)
+def test_label_sets_that_linear_heads_do_not_find(training, bar):
+  """Of heads .65 (dvn_test.py); the ascent of 'margin' may end elsewhere."""
+  found = largest_world.found(spen.Model, 'scores', training=training, units=32)
+  assert found > bar
 
 
 def test_unknown_training_and_rates_are_refused():
