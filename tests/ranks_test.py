@@ -154,6 +154,29 @@ def test_peers_stand_beside_and_are_not_ranked(tmp_path):
   assert (tmp_path / 'ranks.png').stat().st_size > 10_000
 
 
+def test_small_losses_have_digits_enough_to_be_told_apart(tmp_path):
+  file = tmp_path / 'peers.csv'
+  file.write_text('dataset,metric,value,who\na,hamming_loss,0.01244,lib\n')
+  found = [
+    Record(data, model, 'exact', 'hamming', 'hamming_loss', (scale * loss,))
+    for model, loss in (('one', 0.012460), ('two', 0.012524))
+    for data, scale in (('a', 1), ('b', 10), ('c', 0.1))
+  ]
+  view = ranks.build(found + ranks.peers(file))
+  shown = {
+    data: [cell.text() for cell in cells.values()]
+    for data, cells in view.values['hamming_loss'].items()
+  }
+  assert shown == {
+    'a': ['0.0125', '0.0125', '0.0124 (lib)'],
+    'b': ['0.125', '0.125'],
+    'c': ['0.00125', '0.00125'],
+  }
+  assert 'in 0 of 1 cells; not in a Hamming loss 0.0125 (0.0124).' in ' '.join(
+    view.notes('in bold')
+  )
+
+
 def test_a_comparison_is_a_section_of_the_results():
   text = study_view.compared(ranks.build(records()), 'Commit 1.', 'all.png')
   assert '![ranks](all.png)' in text and '\n#### Mean ranks\n' in text

@@ -164,6 +164,23 @@ class ReportTest(parameterized.TestCase):
     best = [row.model for (row, _), cell in table.cells.items() if cell.best]
     self.assertEqual(best, ['a', 'b'])
 
+  def test_a_column_of_small_numbers_shows_three_digits_of_the_greatest(self):
+    record = report.Record(*('yeast', 'a', 'exact', 'f1'), 'hamming_loss', ())
+    table = report.build(
+      [
+        record._replace(model='a', values=(0.0141, 0.0145)),
+        record._replace(model='b', values=(0.0009,)),
+        record._replace(metric='nll', values=(0.0141,)),
+        record._replace(metric='nll', model='b', values=(math.inf,)),
+        record._replace(metric='ece', values=(0.0,)),
+        record._replace(metric='train_seconds', values=(0.0141,)),
+      ]
+    )
+    self.assertEqual(
+      [cell.text() for cell in table.cells.values()],
+      ['0.0143 ± 0.0003', '0.0009', '0.0141', 'inf', '0.000', '0.0'],
+    )
+
   def test_infinite_everywhere_has_no_best(self):
     records = [
       report.Record('yeast', m, 'exact', 'f1', 'nll', (math.inf,), '3 rows')

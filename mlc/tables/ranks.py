@@ -229,10 +229,15 @@ def build(
     record = of_rules[matched(metric, list(of_rules))]
     digits = stats.about(metric).digits
     cells[data, model, metric] = stats.Cell(record.values, record.note, digits)
+
+  def column(key):
+    return key[0], key[2]
+
+  judged = {column(key) for key in cells if key[1] != PEER}
+  cells = {key: c for key, c in cells.items() if column(key) in judged}
+  cells = report.with_digits(cells, column)
   own = {key: c for key, c in cells.items() if key[1] != PEER}
-  judged = {(data, metric) for data, _, metric in own}
-  cells = {key: c for key, c in cells.items() if (key[0], key[2]) in judged}
-  cells |= report.mark_best(own, lambda key: (key[0], key[2]))
+  cells |= report.mark_best(own, column)
   values: dict = {}
   for (data, model, metric), cell in cells.items():
     values.setdefault(metric, {}).setdefault(data, {})[model] = cell

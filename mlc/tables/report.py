@@ -143,6 +143,30 @@ def cells_of(
   return cells
 
 
+def with_digits(cells: dict, group) -> dict:
+  """The cells, by (..., metric), those of a group(key) with as many decimals.
+
+  They show three digits of its greatest mean: a Hamming loss over hundreds of
+  labels is a hundredth for every model.
+  """
+  greatest = {}
+  for key, cell in cells.items():
+    size = abs(mean_std(cell.values)[0])
+    if math.isfinite(size):
+      greatest[group(key)] = max(size, greatest.get(group(key), 0.0))
+  more = {
+    key: math.ceil(-math.log10(size)) - 1
+    for key, size in greatest.items()
+    if 0 < size < 0.1
+  }
+  return {
+    key: cell._replace(digits=cell.digits + more.get(group(key), 0))
+    if about(key[-1]).digits >= 3
+    else cell
+    for key, cell in cells.items()
+  }
+
+
 def mark_best(cells: dict, group) -> dict:
   """The cells, by (..., metric), with the best of each group(key) marked.
 
@@ -177,7 +201,11 @@ def build(
   )
   if not cells:
     raise InputError('no records to report; run at least one model first')
-  cells = mark_best(cells, lambda key: (key[0].dataset, key[1]))
+
+  def column(key):
+    return key[0].dataset, key[1]
+
+  cells = mark_best(with_digits(cells, column), column)
   rows = tuple(dict.fromkeys(row for row, _ in cells))
   columns = tuple(dict.fromkeys(metric for _, metric in cells))
   return Table(title, rows, columns, cells, tuple(footnotes), improper)
