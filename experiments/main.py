@@ -157,7 +157,9 @@ def table(config, rows: dict, join: Callable | None = None):
     raise InputError(next(iter(left_out.values())).notes[0])
   peers = []
   if config.get('peers'):
-    peers = ranks.peers(config.peers)
+    peers += ranks.peers(config.peers)
+  if config.get('band'):
+    peers += ranks.band(config.band)
   first = parallel.is_first()
   about = None
   if first:
@@ -271,7 +273,7 @@ def _of_tables(config) -> list[str]:
     for name in config.models
     for key in experiment.after_training(config[name])
   ]
-  return ['view', 'peers', *of_rows]
+  return ['view', 'peers', 'band', *of_rows]
 
 
 def _whole(config):

@@ -154,6 +154,26 @@ def test_peers_stand_beside_and_are_not_ranked(tmp_path):
   assert (tmp_path / 'ranks.png').stat().st_size > 10_000
 
 
+def test_a_study_is_a_band_beside_that_is_no_peer(tmp_path):
+  file = tmp_path / 'study.csv'
+  file.write_text(
+    'dataset,metric,LP,BR,Failed\na,hamming_loss,0.3,0.25,1\n'
+    'a,subset_accuracy,0.5,0.25,0\nz,hamming_loss,0.3,0.25,1\n'
+  )
+  view = ranks.build(records() + ranks.band(file))
+  cells = view.values['hamming_loss']['a']
+  shown = [cells[name].text() for name in ranks.BAND]
+  assert shown == ['0.250 (BR)', '0.300 (of 3)']
+  assert 'z' not in view.values['hamming_loss']
+  for metric in view.values:
+    assert not {*ranks.BAND} & {*view.friedman(metric)[0]}
+  (grid,) = (g for g in view.grids() if g.title.startswith('Hamming'))
+  *_, best, median = grid.lines
+  assert (best.names, best.texts[0]) == (ranks.BAND[:1], (shown[0], False))
+  assert (best.gap, median.gap) == (True, False)
+  assert 'best peer' not in ' '.join(view.notes('in bold'))
+
+
 def test_small_losses_have_digits_enough_to_be_told_apart(tmp_path):
   file = tmp_path / 'peers.csv'
   file.write_text('dataset,metric,value,who\na,hamming_loss,0.01244,lib\n')

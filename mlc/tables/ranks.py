@@ -21,8 +21,10 @@ from mlc.errors import InputError
 from mlc.tables import critical_difference, forms, report
 from mlc.tables.report import Record
 
-# A model's name that stands for other libraries' best: shown, not ranked.
+# Names that stand for others' numbers: shown, not ranked.
 PEER = 'best peer'
+BAND = 'best of the study', 'median of the study'
+REFERENCES = PEER, *BAND
 # Of a model whose decisions are made for none of the metrics.
 PLAIN = 'hamming', 'fixed'
 COSTS = 'parameters', 'train_seconds', 'decode_seconds'
@@ -83,9 +85,9 @@ class Ranks(forms.View):
     models = dict.fromkeys(m for cells in by_set.values() for m in cells)
     names, found = self.friedman(metric)
     rank = dict(zip(names, found.rank_M, strict=True))
-    own = [model for model in models if model != PEER]
+    own = [model for model in models if model not in REFERENCES]
     order = sorted(own, key=lambda model: rank.get(model, math.inf))
-    peers = [model for model in models if model == PEER]
+    peers = [model for model in REFERENCES if model in models]
     lines = []
     for model in order + peers:
       cells = [by_set[data].get(model) for data in by_set]
@@ -107,7 +109,7 @@ class Ranks(forms.View):
       data: {
         model: None
         for model, cell in cells.items()
-        if model != PEER and math.isfinite(float(cell.mean))
+        if model not in REFERENCES and math.isfinite(float(cell.mean))
       }
       for data, cells in self.values[metric].items()
     }
@@ -170,7 +172,7 @@ class Ranks(forms.View):
       about = stats.about(metric)
       pick = min if about.lower else max
       for data, cells in by_set.items():
-        own = [float(c.mean) for m, c in cells.items() if m != PEER]
+        own = [float(c.mean) for m, c in cells.items() if m not in REFERENCES]
         own = list(filter(math.isfinite, own))
         if PEER not in cells or not own:
           continue
@@ -233,10 +235,10 @@ def build(
   def column(key):
     return key[0], key[2]
 
-  judged = {column(key) for key in cells if key[1] != PEER}
+  judged = {column(key) for key in cells if key[1] not in REFERENCES}
   cells = {key: c for key, c in cells.items() if column(key) in judged}
   cells = report.with_digits(cells, column)
-  own = {key: c for key, c in cells.items() if key[1] != PEER}
+  own = {key: c for key, c in cells.items() if key[1] not in REFERENCES}
   cells |= report.mark_best(own, column)
   values: dict = {}
   for (data, model, metric), cell in cells.items():
@@ -256,20 +258,36 @@ def peers(path) -> list[Record]:
 
   path: CSV with the columns dataset, metric, value, who.
   """
-  with pathlib.Path(path).open(newline='', encoding='utf-8') as file:
-    rows = list(csv.DictReader(file))
   return [
-    Record(
-      row['dataset'],
-      PEER,
-      '',
-      '',
-      row['metric'],
-      (float(row['value']),),
-      row['who'],
-    )
-    for row in rows
+    _reference(row, PEER, float(row['value']), row['who'])
+    for row in _lines(path)
   ]
+
+
+def band(path) -> list[Record]:
+  """Best and median of a study of many methods, as `peers`.
+
+  path: CSV with the columns dataset and metric, then one for each method.
+  """
+  found = []
+  for row in _lines(path):
+    of = {k: float(v) for k, v in row.items() if k not in ('dataset', 'metric')}
+    pick = min if stats.about(row['metric']).lower else max
+    who = pick(of, key=lambda name, of=of: of[name])
+    median = float(np.median(list(of.values())))
+    notes = (of[who], who), (median, f'of {len(of)}')
+    for name, (value, note) in zip(BAND, notes, strict=True):
+      found.append(_reference(row, name, value, note))
+  return found
+
+
+def _lines(path) -> list[dict]:
+  with pathlib.Path(path).open(newline='', encoding='utf-8') as file:
+    return list(csv.DictReader(file))
+
+
+def _reference(row, name: str, value: float, note: str) -> Record:
+  return Record(row['dataset'], name, '', '', row['metric'], (value,), note)
 
 
 def write(
