@@ -68,10 +68,11 @@ def main(_):
   def join(outcomes):
     nonlocal all_rows
     pairs = {name: (row.data, row.name) for name, row in rows.items()}
+    models = [row.name for row in rows.values()]
     now = kept.rows(
       {pairs[name]: of[:2] for name, of in outcomes.items()},
       chosen(rows, config, workdir),
-      _made(workdir),
+      {model: _made(workdir, {*config.models} - {model}) for model in models},
     )
     # Another sitting may have ended meanwhile.
     all_rows = kept.merged(kept.read(sittings), now, pairs.values())
@@ -93,14 +94,25 @@ def main(_):
   _put(text, source, path)
 
 
-def _made(workdir) -> str:
-  """By which code, when, on what, as the work folder says; what was changed."""
+def _made(workdir, others=frozenset()) -> str:
+  """By which code, when, on what, as the work folder says; what was changed.
+
+  others: models of which nothing is told.
+  """
   about = json.loads((workdir / 'metadata.json').read_text('utf-8'))
   found = [studies.code_of(about), f'{os.cpu_count()} CPU cores']
   changed = config_flags.get_override_values(flags.FLAGS['config'])
-  for key in ('data', 'settings', 'tune'):  # Told row by row.
-    changed.pop(key, None)
-  return ', '.join([*found, *(f'{key}={to}' for key, to in changed.items())])
+  told_by_row = {'data', 'settings', 'tune', *others}
+  return ', '.join(
+    [
+      *found,
+      *(
+        f'{key}={to}'
+        for key, to in changed.items()
+        if key.partition('.')[0] not in told_by_row
+      ),
+    ]
+  )
 
 
 def _put(text: str, source: pathlib.Path, path: pathlib.Path) -> None:

@@ -279,13 +279,9 @@ def _of_tables(config) -> list[str]:
 def _whole(config):
   """What the work folder is known by.
 
-  A comparison of several data sets may get more of them: its rows, each in a
-  folder of its own, know theirs.
+  A comparison of several data sets may get more of them, and more models: its
+  rows, each in a folder of its own, know theirs.
   """
   if config.get('view') != 'ranks':
     return config
-  copy = config.copy_and_resolve_references()
-  with copy.unlocked():
-    for part in (copy, *(copy[name] for name in copy.models)):
-      del part['data']
-  return copy
+  return type(config)({'view': 'ranks'})

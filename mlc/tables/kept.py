@@ -62,14 +62,17 @@ def read(path) -> list[dict]:
 def rows(
   outcomes: Mapping[Pair, tuple[Iterable[Record], list[str]]],
   chosen: Mapping[Pair, Chosen],
-  made: str,
+  made: Mapping[str, str],
 ) -> list[dict]:
-  """Those of one sitting; outcomes: the records and footnotes of each pair."""
+  """Those of one sitting.
+
+  outcomes: the records and footnotes of each pair. made: of each model.
+  """
   everything = [record for found, _ in outcomes.values() for record in found]
   found: dict[Pair, dict] = {}
   for key, (_, footnotes) in outcomes.items():
     of, tried = chosen.get(key, Chosen())
-    row = (*key, made, dict(of), tried, {}, {}, footnotes)
+    row = (*key, made[key[1]], dict(of), tried, {}, {}, footnotes)
     found[key] = dict(zip(KEYS, row, strict=True))
   for metric, by_set in ranks.build(everything).values.items():
     for data, cells in by_set.items():
