@@ -10,6 +10,7 @@ the next one adds to that: data sets, or models, can be run one by one. With
 """
 
 import ast
+from collections.abc import Collection
 import json
 import os
 import pathlib
@@ -94,7 +95,7 @@ def main(_):
   _put(text, source, path)
 
 
-def _made(workdir, others=frozenset()) -> str:
+def _made(workdir, others: Collection[str] = ()) -> str:
   """By which code, when, on what, as the work folder says; what was changed.
 
   others: models of which nothing is told.

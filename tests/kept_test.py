@@ -39,9 +39,7 @@ def rows(found, chosen, made, footnotes=()):
   for record in found:
     outcomes[record.dataset, record.model][0].append(record)
   chosen = {pair: kept.Chosen(*of) for pair, of in chosen.items()}
-  return kept.rows(
-    outcomes, chosen, dict.fromkeys(['chain', 'rnn', 'independent'], made)
-  )
+  return kept.rows(outcomes, chosen, {r.model: made for r in found})
 
 
 def test_a_file_gives_back_what_the_tables_show(tmp_path):
