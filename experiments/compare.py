@@ -65,18 +65,28 @@ def main(_):
   several = config.get('view') == 'ranks'
   # What is wrong with it is told before training.
   all_rows = kept.read(sittings) if several else []
+  folders = {name: workdir / name for name in rows}
+  if main_lib.OVERWRITE.value:
+    folders = {}
+  begun = {n for n, at in folders.items() if (at / 'config.json').exists()}
+  done = {n for n, at in folders.items() if main_lib.done(at, rows[n])}
 
   def join(outcomes):
     nonlocal all_rows
     pairs = {name: (row.data, row.name) for name, row in rows.items()}
-    models = [row.name for row in rows.values()]
+    # Another sitting may have ended meanwhile.
+    before = kept.read(sittings)
+    made = {pair: row['made'] for pair, row in kept.by_pair(before).items()}
+    for name, pair in pairs.items():
+      if name not in done or pair not in made:
+        others = {*config.models} - {pathlib.PurePath(name).name}
+        made[pair] = _made(workdir, others, alone=name not in begun)
     now = kept.rows(
       {pairs[name]: of[:2] for name, of in outcomes.items()},
       chosen(rows, config, workdir),
-      {model: _made(workdir, {*config.models} - {model}) for model in models},
+      made,
     )
-    # Another sitting may have ended meanwhile.
-    all_rows = kept.merged(kept.read(sittings), now, pairs.values())
+    all_rows = kept.merged(before, now, pairs.values())
     return outcomes_lib.Outcome(
       kept.records(all_rows), kept.footnotes(all_rows)
     )
@@ -95,12 +105,14 @@ def main(_):
   _put(text, source, path)
 
 
-def _made(workdir, others: Collection[str] = ()) -> str:
+def _made(workdir, others: Collection[str] = (), alone=False) -> str:
   """By which code, when, on what, as the work folder says; what was changed.
 
-  others: models of which nothing is told.
+  others: models of which nothing is told. alone: by this process alone.
   """
   about = json.loads((workdir / 'metadata.json').read_text('utf-8'))
+  if alone:
+    about = [about, *about.get('continued', ())][-1]
   found = [studies.code_of(about), f'{os.cpu_count()} CPU cores']
   changed = config_flags.get_override_values(flags.FLAGS['config'])
   told_by_row = {'data', 'settings', 'tune', *others}

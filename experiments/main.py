@@ -143,14 +143,14 @@ def table(config, rows: dict, join: Callable | None = None):
   folder = pathlib.Path(str(WORKDIR.value))
   for name, (row, data) in list(rows.items()):
     # Tracing all models takes minutes: not those that did more here.
-    done = None if OVERWRITE.value else _done(folder / name, row)
+    ready = None if OVERWRITE.value else done(folder / name, row)
     try:
-      rows[name] = done or checks.check(row, data), data
+      rows[name] = ready or checks.check(row, data), data
     except InputError as error:
       if view != 'ranks':
         raise
-      note = f'{row.name} is not run on {data.name}: {error}'
-      print(note, file=sys.stderr)
+      note = f'{row.name} is not run: {error}'
+      print(f'{data.name}: {note}', file=sys.stderr)
       left_out[name] = outcomes_lib.Outcome([], [note])
       del rows[name]
   if not rows:
@@ -163,7 +163,7 @@ def table(config, rows: dict, join: Callable | None = None):
   first = parallel.is_first()
   about = None
   if first:
-    if '' not in rows:
+    if '' not in rows and not _takes_more(folder, view, rows):
       _open(folder, _whole(config), _of_tables(config))
     for name, (row, _) in rows.items():
       again = _open(folder / name, row, experiment.after_training(row))
@@ -194,7 +194,7 @@ def table(config, rows: dict, join: Callable | None = None):
           run_folder.share(folder / before, folder / name)
         parallel.any_of(False)
         outcomes[name] = _outcome(
-          progress, name, row, data, asked.is_set, len(rows)
+          progress, name, row, data, asked.is_set, len(rows) == 1 and not join
         )
   except loop.Stopped:
     if first:
@@ -227,7 +227,7 @@ def table(config, rows: dict, join: Callable | None = None):
   return shown
 
 
-def _outcome(progress, name, row, data, stop, num_rows):
+def _outcome(progress, name, row, data, stop, alone):
   """What one config comes to, trained now or before in the folder `name`."""
   folder = pathlib.Path(str(WORKDIR.value)) / name
   progress.start(name or row.name)
@@ -241,14 +241,14 @@ def _outcome(progress, name, row, data, stop, num_rows):
       tensorboard=TENSORBOARD.value,
     )
   except session.Diverged as error:
-    if num_rows == 1:
+    if alone:
       raise
     # The other rows may be sound, and the same command would end here again.
     progress.skip(experiment.epochs(row), 'not finite')
     return outcomes_lib.Outcome([], [f'{row.name}, left out: {error}'])
 
 
-def _done(folder, row):
+def done(folder, row):
   """The row as it was run in `folder` and is done, or None."""
   for one in checks.alternatives(row):
     if run_folder.is_done(folder, _dict(one)):
@@ -260,6 +260,24 @@ def _open(folder, config, free) -> str:
   """Opens the folder of a run; which keys differ from what it was run with."""
   changed = run_folder.open_run(folder, _dict(config), OVERWRITE.value, free)
   return ', '.join(changed)
+
+
+def _takes_more(folder, view, rows) -> bool:
+  """Is it a folder of ranks that has other rows, or none to overwrite."""
+  file = folder / 'config.json'
+  if view != 'ranks' or not file.is_file():
+    return False
+  try:
+    if json.loads(file.read_text('utf-8'))['view'] != 'ranks':
+      return False
+  except (ValueError, KeyError, TypeError):
+    return False
+  own = {folder / name for name in rows}
+  return not OVERWRITE.value or any(
+    not own & {path.parent, *path.parents}
+    for path in folder.rglob('config.json')
+    if path != file
+  )
 
 
 def _dict(config) -> dict:

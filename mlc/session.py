@@ -1,6 +1,6 @@
 """K runs in training, on the devices: what moves them and what they report."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import functools
 import time
@@ -20,7 +20,11 @@ MOST_ROWS = 64
 
 
 class Diverged(InputError):
-  """No run has stayed finite."""
+  """No run has stayed finite; failures: why, of each run, where known."""
+
+  def __init__(self, text: str, failures: Sequence[str] = ()):
+    super().__init__(text)
+    self.failures = tuple(failures)
 
 
 class Selection(NamedTuple):
@@ -180,7 +184,7 @@ class Session:
 
   def _end_if_all_failed(self):
     if all(self.failures):
-      raise Diverged(self.failures[0])
+      raise Diverged(self.failures[0], self.failures)
 
   def judge(self) -> tuple[dict, str]:
     """Ends the epoch: validation, early stopping -> line of history, text."""

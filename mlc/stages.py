@@ -128,7 +128,7 @@ def together(results) -> loop.Result:
   by_run = zip(*(r.failures for r in results if r.failures), strict=True)
   failures = tuple(next(filter(None, texts), '') for texts in by_run)
   if failures and all(failures):
-    raise session.Diverged(failures[0])
+    raise session.Diverged(failures[0], failures)
   return results[-1]._replace(
     compile_seconds=sum(r.compile_seconds for r in results),
     train_seconds=sum(r.train_seconds for r in results),

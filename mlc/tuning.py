@@ -136,11 +136,9 @@ def _search(config, data, folder, progress, stop) -> dict:
 
   winner = min(trials, key=order)
   if order(winner) == math.inf:
-    why = dict.fromkeys(
-      trial.get('failed', 'it is infinite') for trial in trials
-    )
     raise session.Diverged(
-      f'no setting of the grid has a finite validation score: {"; ".join(why)}'
+      'no setting of the grid has a finite validation score; of the first'
+      f' {trials[0].get("failed", "it is not finite")}'
     )
   return {'trials': trials, 'chosen': winner['settings']}
 
@@ -163,7 +161,8 @@ def _try(config, settings, data, folder, progress, stop) -> list[dict]:
       )
     ]
   except session.Diverged as error:
-    scores = [{'failed': str(error)}] * config.seeds
+    failures = error.failures or (str(error),) * config.seeds
+    scores = [{'failed': failed} for failed in failures]
   trials = [
     {'settings': one} | score
     for one, score in zip(_each(settings), scores, strict=True)

@@ -39,7 +39,7 @@ def rows(found, chosen, made, footnotes=()):
   for record in found:
     outcomes[record.dataset, record.model][0].append(record)
   chosen = {pair: kept.Chosen(*of) for pair, of in chosen.items()}
-  return kept.rows(outcomes, chosen, {r.model: made for r in found})
+  return kept.rows(outcomes, chosen, dict.fromkeys(outcomes, made))
 
 
 def test_a_file_gives_back_what_the_tables_show(tmp_path):
@@ -81,12 +81,10 @@ def test_a_sitting_replaces_its_own_rows_in_their_place():
 
 def test_footnotes_say_which_sets_they_are_of():
   both = [
-    *rows(records('a', ['chain', 'rnn']), {}, '', ['all', 'other']),
+    *rows(records('a', ['chain', 'rnn']), {}, '', ['all', 'of a']),
     *rows(records('b', ['chain']), {}, '', ['all']),
   ]
-  assert kept.footnotes(both) == ['all', 'a: other']
-  named = rows(records('c', ['chain']), {}, '', ['all', 'not run on c'])
-  assert kept.footnotes([*both, *named])[1:] == ['a: other', 'not run on c']
+  assert kept.footnotes(both) == ['all', 'a: of a']
 
 
 def test_chosen_settings_are_told_for_each_set():
@@ -169,6 +167,13 @@ def test_rows_go_on_with_the_settings_they_began_with(tmp_path, settings):
   assert compare.rows_of(config)['a/chain'].tune
 
 
+def test_rows_of_models_left_out_alone_are_rows(tmp_path):
+  file = tmp_path / 'rows.jsonl'
+  found = kept.rows({('a', 'ising'): ([], ['why'])}, {}, {('a', 'ising'): 'x'})
+  file.write_text(json.dumps(found[0]) + '\n')
+  assert kept.read(file) == found and not kept.records(found)
+
+
 @pytest.mark.parametrize('line', ['{"dataset": "a"}', 'x', '3', '[]', 'values'])
 def test_a_broken_line_is_one_line(tmp_path, line):
   file = tmp_path / 'rows.jsonl'
@@ -207,22 +212,27 @@ def test_two_sittings_of_the_command_make_one_table(tmp_path):
   one = 'world/one_flip(num_labels=4, num_rows=300)'
   two = 'world/shared_flip(num_labels=4, num_rows=300)'
   alone = sit(one)
-  both = sit(
-    *(two, 'independent_linear,ising,chain_linear'),
-    '--config.ising.inference=iterative',
-  )
+  sit(two, 'independent_linear,ising', '--config.ising.inference=iterative')
+  first = kept.read(tmp_path / 'compare_all.jsonl')
+  # One model more in the same folder.
+  strengths = '--config.chain_linear.train.optimizer.strengths'
+  both = sit(two, 'independent_linear,chain_linear', f'{strengths}=(3.0,)')
   saved = kept.read(tmp_path / 'compare_all.jsonl')
-  linear = ['independent_linear', 'independent_linear', 'chain_linear']
-  assert [row['model'] for row in saved if row['values']] == linear
-  (lost,) = (row for row in saved if not row['values'])
+  assert saved[:-1] == first
+  models = ['independent_linear', 'ising', 'independent_linear', 'chain_linear']
+  assert [row['model'] for row in saved] == models
+  lost = saved[1]
   (why,) = lost['footnotes']
-  assert lost['model'] == 'ising' and 'ising is not run on world/shared' in why
-  # Not only by the sitting that found it; one model of those done there.
-  again = sit(two, 'chain_linear')
-  assert why in both and why in again
-  assert kept.read(tmp_path / 'compare_all.jsonl') == saved
-  changed = [row['model'] for row in saved if 'iterative' in row['made']]
-  assert changed == ['ising']
+  assert not lost['values'] and why.startswith('ising is not run: ')
+  # Not only by the sitting that found it.
+  assert f'{lost["dataset"]}: {why}' in both
+  told = [re.findall(r'iterative|\(3.0', row['made']) for row in saved]
+  assert told == [[], ['iterative'], [], ['(3.0']]
+  # The other rows there are not overwritten.
+  sit(two, 'chain_linear', f'{strengths}=(4.0,)', '--overwrite')
+  again = kept.read(tmp_path / 'compare_all.jsonl')
+  assert again[:-1] == first and '(4.0' in again[-1]['made']
+  assert list(tmp_path.glob('shared*/**/independent_linear/DONE'))
   assert 'shared_flip' not in alone
   assert 'one_flip' in both and 'shared_flip' in both
   text = file.read_text('utf-8')

@@ -174,11 +174,22 @@ class ReportTest(parameterized.TestCase):
         record._replace(metric='nll', model='b', values=(math.inf,)),
         record._replace(metric='ece', values=(0.0,)),
         record._replace(metric='train_seconds', values=(0.0141,)),
+        record._replace(metric='regret_f1', values=(0.0141,)),
+        record._replace(metric='brier', values=(-3e-18,)),
       ]
     )
     self.assertEqual(
       [cell.text() for cell in table.cells.values()],
-      ['0.0143 ± 0.0003', '0.0009', '0.0141', 'inf', '0.000', '0.0'],
+      [
+        '0.0143 ± 0.0003',
+        '0.0009',
+        '0.0141',
+        'inf',
+        '0.000',
+        '0.0',
+        '0.0141',
+        '-0.000000',
+      ],
     )
 
   def test_infinite_everywhere_has_no_best(self):

@@ -168,7 +168,8 @@ def test_a_search_without_any_score_says_why(tmp_path):
   made = config(model={'name': 'powerset'})
   made.train.update({'select': 'nll', 'batch_size': 8})
   with pytest.raises(
-    session.Diverged, match='no setting .*: the validation score is infinite'
+    session.Diverged,
+    match='no setting .* of the first the validation score is infinite',
   ):
     tuning.chosen(made, data, tmp_path, None, lambda: False)
 

@@ -5,7 +5,7 @@ or decoders of each model's own config on an MLP of 64. Decoding is by the
 inference of the config, greedily where that enumerates label sets and there are
 too many (by draws, where there is no greedy answer); seconds are of 64 rows. A
 model that is not for so many labels has no number. All of it takes an hour of
-one core; --only='rnn, L' measures one model.
+one core; --only='ising_pseudo, L' measures one model.
 """
 
 import contextlib

@@ -49,7 +49,8 @@ def read(path) -> list[dict]:
   try:
     rows = [json.loads(line) for line in lines]
     if all(set(row) == set(KEYS) for row in rows):
-      ranks.build(records(rows))
+      if found := records(rows):
+        ranks.build(found)
       return rows
   except (ValueError, TypeError, AttributeError, InputError):
     pass
@@ -62,19 +63,17 @@ def read(path) -> list[dict]:
 def rows(
   outcomes: Mapping[Pair, tuple[Iterable[Record], list[str]]],
   chosen: Mapping[Pair, Chosen],
-  made: Mapping[str, str],
+  made: Mapping[Pair, str],
 ) -> list[dict]:
-  """Those of one sitting.
-
-  outcomes: the records and footnotes of each pair. made: of each model.
-  """
+  """Those of one sitting; outcomes: the records and footnotes of each pair."""
   everything = [record for found, _ in outcomes.values() for record in found]
   found: dict[Pair, dict] = {}
   for key, (_, footnotes) in outcomes.items():
     of, tried = chosen.get(key, Chosen())
-    row = (*key, made[key[1]], dict(of), tried, {}, {}, footnotes)
+    row = (*key, made[key], dict(of), tried, {}, {}, footnotes)
     found[key] = dict(zip(KEYS, row, strict=True))
-  for metric, by_set in ranks.build(everything).values.items():
+  values = ranks.build(everything).values if everything else {}
+  for metric, by_set in values.items():
     for data, cells in by_set.items():
       for model, cell in cells.items():
         row = found[data, model]
@@ -91,19 +90,18 @@ def merged(
 
   anew: pairs of this sitting, of which no row before stays.
   """
-  found, kept = (
-    {(row['dataset'], row['model']): row for row in rows}
-    for rows in (now, before)
-  )
+  found, kept = by_pair(now), by_pair(before)
   stay = {k: row for k, row in kept.items() if k in found or k not in anew}
   return list((stay | found).values())
 
 
-def footnotes(rows: Iterable[dict]) -> list[str]:
-  """Those of all rows, each with its data sets, if not of all of them.
+def by_pair(rows: Iterable[dict]) -> dict[Pair, dict]:
+  """Each row by its names."""
+  return {(row['dataset'], row['model']): row for row in rows}
 
-  One that names its data set already is as it is.
-  """
+
+def footnotes(rows: Iterable[dict]) -> list[str]:
+  """Those of all rows, each with its data sets, if not of all of them."""
   of: dict[str, dict[str, None]] = {}
   every = set()
   for row in rows:
@@ -111,9 +109,8 @@ def footnotes(rows: Iterable[dict]) -> list[str]:
     for note in row['footnotes']:
       of.setdefault(note, {})[row['dataset']] = None
   return [
-    note if set(sets) == every or named else f'{", ".join(sets)}: {note}'
+    note if set(sets) == every else f'{", ".join(sets)}: {note}'
     for note, sets in of.items()
-    for named in [all(name in note for name in sets)]
   ]
 
 

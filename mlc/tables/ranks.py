@@ -237,7 +237,10 @@ def build(
 
   judged = {column(key) for key in cells if key[1] not in REFERENCES}
   cells = {key: c for key, c in cells.items() if column(key) in judged}
-  cells = report.with_digits(cells, column)
+  # Of the study three decimals are known.
+  cells |= report.with_digits(
+    {key: c for key, c in cells.items() if key[1] not in BAND}, column
+  )
   own = {key: c for key, c in cells.items() if key[1] not in REFERENCES}
   cells |= report.mark_best(own, column)
   values: dict = {}

@@ -144,10 +144,11 @@ def cells_of(
 
 
 def with_digits(cells: dict, group) -> dict:
-  """The cells, by (..., metric), those of a group(key) with as many decimals.
+  """The cells, by (..., metric), with decimals for the greatest of group(key).
 
-  They show three digits of its greatest mean: a Hamming loss over hundreds of
-  labels is a hundredth for every model.
+  Three of its digits are shown, in up to six decimals: a Hamming loss over
+  hundreds of labels is a hundredth for every model. What is printed with fewer
+  or more decimals than three, and seconds, stay.
   """
   greatest = {}
   for key, cell in cells.items():
@@ -155,13 +156,13 @@ def with_digits(cells: dict, group) -> dict:
     if math.isfinite(size):
       greatest[group(key)] = max(size, greatest.get(group(key), 0.0))
   more = {
-    key: math.ceil(-math.log10(size)) - 1
+    key: min(math.ceil(-math.log10(size)) - 1, 3)
     for key, size in greatest.items()
     if 0 < size < 0.1
   }
   return {
     key: cell._replace(digits=cell.digits + more.get(group(key), 0))
-    if about(key[-1]).digits >= 3
+    if about(key[-1]).digits == 3 and not key[-1].endswith('seconds')
     else cell
     for key, cell in cells.items()
   }
