@@ -19,8 +19,8 @@ Command: make compare-all
 or python -m experiments.compare --config=configs/compare_all.py
   --workdir=runs/compare_all --results=experiments/RESULTS.md
 What was done is not done again. The tables are of all that was run so far, in
-experiments/compare_all.jsonl: --config.data=mulan/enron, in a work folder of
-its own, adds a data set to them, and --config=configs/compare_all.py:chain,rnn
+experiments/compare_all.jsonl: --config.data=mulan/enron, in this work folder or
+another, adds a data set to them, and --config=configs/compare_all.py:chain,rnn
 takes the models named alone. With
 --config.settings=experiments/compare_all.jsonl nothing is tuned that was tuned
 there. Sets of many labels take a part of GRID, where three in four of what was

@@ -155,9 +155,7 @@ def table(config, rows: dict, join: Callable | None = None):
       del rows[name]
   if not rows:
     raise InputError(next(iter(left_out.values())).notes[0])
-  peers = []
-  if config.get('peers'):
-    peers += ranks.peers(config.peers)
+  peers = ranks.peers(config.peers) if config.get('peers') else []
   if config.get('band'):
     peers += ranks.band(config.band)
   first = parallel.is_first()

@@ -1,22 +1,17 @@
 """Value network: its targets, its loss, and answers that hang together."""
 
-from typing import Any
-
 import contract
 import jax
 import jax.numpy as jnp
-import largest_world
 import numpy as np
+import one_label_worlds
 from scipy import special
-from sklearn import metrics
 
 from experiments import studies
 from mlc import relaxed
 from mlc.models import dvn, independent
 
 L = 4
-# Its stubs do not know the numbers that zero_division takes.
-f1_score: Any = metrics.f1_score
 
 
 def numpy_soft_f1(y, truth, mask):
@@ -37,7 +32,9 @@ def test_soft_f1_of_relaxed_label_sets_and_of_label_sets():
   expected = [numpy_soft_f1(*row) for row in zip(y, truth, mask, strict=True)]
   np.testing.assert_allclose(soft_f1(y, truth, mask), expected, atol=1e-6)
   found = soft_f1(y[::2], truth[::2], np.ones((10, L)))
-  by_sklearn = f1_score(truth[::2], y[::2], average='samples', zero_division=1)
+  by_sklearn = one_label_worlds.f1_score(
+    truth[::2], y[::2], average='samples', zero_division=1
+  )
   np.testing.assert_allclose(found.mean(), by_sklearn, atol=1e-6)
 
 
@@ -87,9 +84,15 @@ def test_the_loss_is_that_of_three_tuples_at_their_odds():
 
 def test_label_sets_that_linear_heads_do_not_find():
   """.93 here, where all could be found."""
-  heads = largest_world.found(independent.Model, 'marginals')
+  heads = one_label_worlds.found(independent.Model, 'marginals')
   assert heads < 0.7
-  assert largest_world.found(dvn.Model, 'scores') > 0.88
+  assert one_label_worlds.found(dvn.Model, 'scores') > 0.88
+
+
+def test_answers_that_heads_cut_by_themselves_do_not_find():
+  """Every label alone is improbable; the F1 of nothing is nevertheless 0."""
+  heads = one_label_worlds.example_f1(independent.Model, 'marginals')
+  assert one_label_worlds.example_f1(dvn.Model, 'scores') > heads + 0.1
 
 
 def test_published_number_is_the_study_s_target():

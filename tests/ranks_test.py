@@ -158,7 +158,8 @@ def test_a_study_is_a_band_beside_that_is_no_peer(tmp_path):
   file = tmp_path / 'study.csv'
   file.write_text(
     'dataset,metric,LP,BR,Failed\na,hamming_loss,0.3,0.25,1\n'
-    'b,hamming_loss,0.01,0.009,1\na,subset_accuracy,0.5,0.25,0\nz,hamming_loss,0.3,0.25,1\n'
+    'b,hamming_loss,0.01,0.009,1\na,subset_accuracy,0.5,0.25,0\n'
+    'z,hamming_loss,0.3,0.25,1\n'
   )
   view = ranks.build(records() + ranks.band(file))
   cells = view.values['hamming_loss']['a']

@@ -6,8 +6,8 @@ from typing import Any
 import contract
 import jax
 import jax.numpy as jnp
-import largest_world
 import numpy as np
+import one_label_worlds
 import pytest
 from scipy import special
 
@@ -100,8 +100,17 @@ def test_the_margin_s_gradient_is_that_of_its_value():
 )
 def test_label_sets_that_linear_heads_do_not_find(training, bar):
   """Of heads .65 (dvn_test.py); the ascent of 'margin' may end elsewhere."""
-  found = largest_world.found(spen.Model, 'scores', training=training, units=32)
+  found = one_label_worlds.found(
+    spen.Model, 'scores', training=training, units=32
+  )
   assert found > bar
+
+
+def test_answers_that_heads_cut_by_themselves_do_not_find():
+  """One label of four is on: the mode says one, each head by itself none."""
+  heads = one_label_worlds.example_f1(independent.Model, 'marginals')
+  found = one_label_worlds.example_f1(spen.Model, 'scores', training='margin')
+  assert found > heads + 0.05
 
 
 def test_unknown_training_and_rates_are_refused():

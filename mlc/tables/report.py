@@ -148,7 +148,7 @@ def with_digits(cells: dict, group) -> dict:
 
   Three of its digits are shown, in up to six decimals: a Hamming loss over
   hundreds of labels is a hundredth for every model. What is printed with fewer
-  or more decimals than three, and seconds, stay.
+  or more decimals than three stays.
   """
   greatest = {}
   for key, cell in cells.items():
@@ -162,7 +162,7 @@ def with_digits(cells: dict, group) -> dict:
   }
   return {
     key: cell._replace(digits=cell.digits + more.get(group(key), 0))
-    if about(key[-1]).digits == 3 and not key[-1].endswith('seconds')
+    if about(key[-1]).digits == 3
     else cell
     for key, cell in cells.items()
   }
